@@ -1,0 +1,1 @@
+"""From rollups to alerts: baselines, spike tests, episodes, notifications and the scheduler."""

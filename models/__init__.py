@@ -1,0 +1,1 @@
+"""The classifier: architecture, inference engine, training and evaluation."""

@@ -1,0 +1,181 @@
+"""`GPT2Monitor`: a GPT-2 trunk whose last real token feeds a sentiment head and a topic head.
+
+The trunk is the decoder of Radford et al. (2019) as `transformers.GPT2Model`, without a language-model head. Texts are
+padded on the right, so under the causal mask no real token ever sees padding and no attention mask is needed. Any GPT-2
+of the hub or of a local folder can be the trunk, English or Chinese, with whatever tokenizer it brings.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2Model, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from models.errors import CheckpointError
+from models.labels import SENTIMENTS, TOPICS
+
+MODEL_TYPE = "newsquake_gpt2"
+
+
+class MonitorConfig(GPT2Config):
+    """GPT-2's configuration, the classes of both heads and the temperatures that calibrate them."""
+
+    model_type = MODEL_TYPE
+
+    def __init__(
+        self,
+        sentiments: list[str] | None = None,
+        topics: list[str] | None = None,
+        sentiment_temperature: float = 1.0,
+        topic_temperature: float = 1.0,
+        head_dropout: float = 0.1,
+        **gpt2: Any,
+    ) -> None:
+        self.sentiments = list(sentiments or SENTIMENTS)
+        self.topics = list(topics or TOPICS)
+        self.sentiment_temperature = sentiment_temperature
+        self.topic_temperature = topic_temperature
+        self.head_dropout = head_dropout
+        super().__init__(**gpt2)
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOutput:
+    """What one forward pass gives for a batch of n texts, before any temperature."""
+
+    sentiment: Tensor
+    """Logits, (n, 3)."""
+    topic: Tensor
+    """Logits, (n, 20)."""
+    pooled: Tensor
+    """State of each text's last real token after the final LayerNorm, (n, width)."""
+
+
+class GPT2Monitor(PreTrainedModel):  # type: ignore[misc]  # transformers is untyped here
+    """The classifier; `from_pretrained` and `save_pretrained` work as for any transformers model."""
+
+    config_class = MonitorConfig
+    base_model_prefix = "transformer"
+    _supports_sdpa = True
+    _no_split_modules = ("GPT2Block",)
+
+    def __init__(self, config: MonitorConfig) -> None:
+        super().__init__(config)
+        self.transformer = GPT2Model(config)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.sentiment_head = nn.Linear(config.n_embd, len(config.sentiments))
+        self.topic_head = nn.Linear(config.n_embd, len(config.topics))
+        self.post_init()
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> MonitorOutput:
+        """Score right-padded texts.
+
+        Args:
+            input_ids: token ids, (n, longest), padded on the right with anything.
+            lengths: real tokens of each text, (n,), at least 1.
+        """
+        states = self.transformer(input_ids=input_ids, use_cache=False).last_hidden_state
+        pooled = states[torch.arange(len(lengths), device=states.device), lengths - 1]
+        dropped = self.dropout(pooled)
+        return MonitorOutput(self.sentiment_head(dropped), self.topic_head(dropped), pooled)
+
+
+AutoConfig.register(MODEL_TYPE, MonitorConfig)
+
+
+def load_monitor(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
+    """Load a trained classifier and its tokenizer in float32, from a folder or the hub.
+
+    Raises:
+        CheckpointError: nothing is there, it is incomplete, or it is not a classifier of this project.
+    """
+    config = _load_config(checkpoint)
+    if config.model_type != MODEL_TYPE:
+        raise CheckpointError(
+            f"checkpoint {checkpoint!r} is a plain {config.model_type!r} model, not a trained classifier: "
+            "fine-tune it first with `newsquake model train --base`"
+        )
+    if (config.sentiments, config.topics) != (list(SENTIMENTS), list(TOPICS)):
+        raise CheckpointError(f"checkpoint {checkpoint!r} was trained for other classes: train it again")
+    return _load_weights(GPT2Monitor, checkpoint), _load_tokenizer(checkpoint)
+
+
+def load_base(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
+    """Load what training starts from: a trained classifier, or a bare GPT-2 that gets two fresh heads.
+
+    Raises:
+        CheckpointError: nothing is there, or it is no GPT-2.
+    """
+    config = _load_config(checkpoint)
+    if config.model_type == MODEL_TYPE:
+        return load_monitor(checkpoint)
+    if config.model_type != "gpt2":
+        raise CheckpointError(f"base {checkpoint!r} is a {config.model_type!r} model: name a GPT-2")
+    trunk = _load_weights(GPT2Model, checkpoint)
+    known = {key: value for key, value in config.to_dict().items() if key not in ("model_type", "architectures")}
+    model = GPT2Monitor(MonitorConfig(**known))
+    model.transformer.load_state_dict(trunk.state_dict())
+    return model, _load_tokenizer(checkpoint)
+
+
+def save_monitor(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, folder: Path, *, half: bool = False) -> None:
+    """Write a checkpoint folder: config, safetensors and tokenizer; `half` stores the weights in float16.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    dtype = torch.float16 if half else torch.float32
+    weights = {name: value.detach().to("cpu", dtype).contiguous() for name, value in model.state_dict().items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder, state_dict=weights)
+        _name_dtype(folder / "config.json", dtype)
+        tokenizer.save_pretrained(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write checkpoint {str(folder)!r}: {error.strerror or error}") from error
+
+
+def pad_token_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the id to pad with: the tokenizer's own, else its end-of-text, else 0 (padding is never looked at)."""
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def _load_config(checkpoint: str) -> Any:
+    if Path(checkpoint).is_absolute() and not (Path(checkpoint) / "config.json").is_file():
+        raise CheckpointError(f"no checkpoint in {checkpoint!r}: name a folder with config.json and model.safetensors")
+    try:
+        return AutoConfig.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"no checkpoint {checkpoint!r}: name a folder with config.json and model.safetensors, or a hub model "
+            "that this machine can reach"
+        ) from error
+
+
+def _load_weights(kind: Any, checkpoint: str) -> Any:
+    transformers_logging.disable_progress_bar()
+    try:
+        return kind.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True).eval()
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"checkpoint {checkpoint!r} has no usable model.safetensors: {reason}") from error
+
+
+def _load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"checkpoint {checkpoint!r} has no usable tokenizer: add its tokenizer.json") from error
+
+
+def _name_dtype(path: Path, dtype: torch.dtype) -> None:
+    config = json.loads(path.read_text())
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,1 @@
+"""From Kafka to the database: wire format, publishing, topics and the Faust worker."""

@@ -1,0 +1,41 @@
+"""One way to open the database: every part of Newsquake gets its SQLAlchemy engine here.
+
+Connections speak psycopg 3, keep UTC, notice a dead peer within half a minute and never log the URL.
+"""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.errors import InvalidUrl
+from storage.settings import StorageSettings
+
+_KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+def database_url(settings: StorageSettings) -> URL:
+    """The settings' URL with psycopg 3 as its driver; raises `InvalidUrl` where it is not one of PostgreSQL."""
+    try:
+        url = make_url(settings.url.get_secret_value())
+    except ArgumentError:
+        raise InvalidUrl("NEWSQUAKE_STORAGE_URL is not a database URL; write postgresql://user@host:5432/name") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise InvalidUrl(f"NEWSQUAKE_STORAGE_URL names {url.drivername!r}; Newsquake needs postgresql://")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def open_engine(settings: StorageSettings, *, application: str = "newsquake", pool_size: int = 2) -> Engine:
+    """An engine whose sessions are in UTC and named `application` in `pg_stat_activity`. Connects lazily."""
+    options = f"-c timezone=UTC -c statement_timeout={settings.statement_timeout * 1000}"
+    return create_engine(
+        database_url(settings),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": settings.connect_timeout,
+            "application_name": application,
+            "options": options,
+            **_KEEPALIVE,
+        },
+    )

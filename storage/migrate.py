@@ -1,0 +1,66 @@
+"""Schema migrations: `upgrade` brings a database to this release's revision, `check` says whether it is there.
+
+Safe to run from several processes at once: an advisory lock lets one work while the others wait.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from storage.errors import DatabaseUnreachable, SchemaMissing
+
+_LOCK = 0x6E657773  # any fixed number: the lock's name within the database
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Migrate up to `revision` in one transaction; raises `DatabaseUnreachable`."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            command.upgrade(_config(connection), revision)
+    except OperationalError as error:
+        raise unreachable(error) from error
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Migrate down to `revision` (`base` removes everything, data too)."""
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        command.downgrade(_config(connection), revision)
+
+
+def head() -> str:
+    """The newest revision that this release knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def check(engine: Engine) -> str:
+    """The database's revision; raises `SchemaMissing` unless it is this release's, `DatabaseUnreachable`."""
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        raise unreachable(error) from error
+    if current != head():
+        found = f"is at revision {current}" if current else "has no Newsquake schema"
+        raise SchemaMissing(f"the database {found}, this release needs {head()}: run `newsquake db upgrade`")
+    return current
+
+
+def unreachable(error: OperationalError) -> DatabaseUnreachable:
+    """The driver's error as one line, without the URL."""
+    reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+    return DatabaseUnreachable(f"the database does not answer ({reason}); check NEWSQUAKE_STORAGE_URL")

@@ -1,0 +1,18 @@
+"""Settings of the storage layer, read from `NEWSQUAKE_STORAGE_*`."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StorageSettings(BaseSettings):
+    """Where the database is and how long to wait for it.
+
+    `url` is a secret, since it may hold a password: it is never logged. Any libpq or SQLAlchemy form is taken
+    (`postgresql://user:password@host/db`, `postgresql+psycopg://…`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_STORAGE_", extra="ignore")
+
+    url: SecretStr = SecretStr("postgresql://postgres@127.0.0.1:5432/newsquake")
+    connect_timeout: int = Field(default=5, ge=1, description="seconds to wait for a connection")
+    statement_timeout: int = Field(default=60, ge=1, description="seconds after which the server ends a statement")

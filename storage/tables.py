@@ -1,0 +1,155 @@
+"""The tables as SQLAlchemy Core knows them: what queries are written against.
+
+Alembic owns the schema (`storage/migrations`); a test holds these columns against the migrated database.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+_timestamp = DateTime(timezone=True)
+
+models = Table(
+    "models",
+    metadata,
+    Column("model_id", SmallInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("first_used", _timestamp, nullable=False),
+)
+
+document_keys = Table(
+    "document_keys",
+    metadata,
+    Column("key", Uuid, primary_key=True),
+    Column("published_at", _timestamp, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("published_at", _timestamp, primary_key=True),
+    Column("key", Uuid, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("lang", Text, nullable=False),
+    Column("title", Text),
+    Column("text", Text, nullable=False),
+    Column("url", Text),
+    Column("author", Text),
+    Column("entities", ARRAY(Text), nullable=False),
+    Column("content_hash", BigInteger, nullable=False),
+    Column("received_at", _timestamp, nullable=False),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("published_at", _timestamp, primary_key=True),
+    Column("key", Uuid, primary_key=True),
+    Column("model_id", SmallInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("sentiment", Text, nullable=False),
+    Column("negative", REAL, nullable=False),
+    Column("neutral", REAL, nullable=False),
+    Column("positive", REAL, nullable=False),
+    Column("score", REAL, nullable=False),
+    Column("confidence", REAL, nullable=False),
+)
+
+sentiment_minute = Table(
+    "sentiment_minute",
+    metadata,
+    Column("bucket", _timestamp, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("lang", Text, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Column("neutral", Integer, nullable=False),
+    Column("positive", Integer, nullable=False),
+    Column("score_sum", Double, nullable=False),
+)
+
+stream_progress = Table(
+    "stream_progress",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("end_offset", BigInteger, nullable=False),
+    Column("event_time", _timestamp),
+    Column("updated_at", _timestamp, nullable=False),
+)
+
+alert_cursor = Table(
+    "alert_cursor",
+    metadata,
+    Column("only_row", Boolean, primary_key=True),
+    Column("next_minute", _timestamp, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("test", Text, nullable=False),
+    Column("window_minutes", Integer, nullable=False),
+    Column("opened_at", _timestamp, nullable=False),
+    Column("last_seen_at", _timestamp, nullable=False),
+    Column("resolved_at", _timestamp),
+    Column("expected", Double, nullable=False),
+    Column("observed", Integer, nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("p_value", Double, nullable=False),
+    Column("sources", Integer, nullable=False),
+    Column("contents", Integer, nullable=False),
+    Column("members", JSONB, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("created_at", _timestamp, nullable=False),
+)
+
+alert_events = Table(
+    "alert_events",
+    metadata,
+    Column("event_id", BigInteger, primary_key=True),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("at", _timestamp, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("recorded_at", _timestamp, nullable=False),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", BigInteger, primary_key=True),
+    Column("event_id", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", _timestamp, nullable=False),
+    Column("last_error", Text),
+    Column("created_at", _timestamp, nullable=False),
+    Column("sent_at", _timestamp),
+)
