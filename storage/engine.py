@@ -18,7 +18,7 @@ def database_url(settings: StorageSettings) -> URL:
     try:
         url = make_url(settings.url.get_secret_value())
     except ArgumentError:
-        raise InvalidUrl("NEWSQUAKE_STORAGE_URL is not a database URL; write postgresql://user@host:5432/name") from None
+        raise InvalidUrl("NEWSQUAKE_STORAGE_URL is no database URL; write postgresql://user@host:5432/name") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise InvalidUrl(f"NEWSQUAKE_STORAGE_URL names {url.drivername!r}; Newsquake needs postgresql://")
     return url.set(drivername="postgresql+psycopg")

@@ -1,9 +1,9 @@
 """Errors of the storage layer.
 
-    StorageError
-    ├── DatabaseUnreachable   the server does not answer: worth a retry
-    ├── SchemaMissing         tables are absent or of another revision: run `newsquake db upgrade`
-    └── InvalidUrl            the URL cannot be understood: a mistake in the settings
+StorageError
+├── DatabaseUnreachable   the server does not answer: worth a retry
+├── SchemaMissing         tables are absent or of another revision: run `newsquake db upgrade`
+└── InvalidUrl            the URL cannot be understood: a mistake in the settings
 """
 
 

@@ -93,6 +93,7 @@ stream_progress = Table(
     Column("next_offset", BigInteger, nullable=False),
     Column("end_offset", BigInteger, nullable=False),
     Column("event_time", _timestamp),
+    Column("seen_at", _timestamp),
     Column("updated_at", _timestamp, nullable=False),
 )
 

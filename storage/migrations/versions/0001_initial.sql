@@ -103,13 +103,16 @@ CREATE TABLE stream_progress (
     next_offset bigint NOT NULL,
     end_offset  bigint NOT NULL,
     event_time  timestamptz,
+    seen_at     timestamptz,
     updated_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, partition)
 );
 COMMENT ON TABLE stream_progress IS 'How far each Kafka partition is stored: gives the event-time watermark that alert evaluation follows.';
 COMMENT ON COLUMN stream_progress.next_offset IS 'First offset not stored yet.';
 COMMENT ON COLUMN stream_progress.end_offset IS 'End of the partition when the row was written; next_offset below it means a backlog.';
-COMMENT ON COLUMN stream_progress.event_time IS 'Latest published_at stored from this partition.';
+COMMENT ON COLUMN stream_progress.event_time IS 'Latest published_at stored from this partition, times ahead of the clock left out.';
+COMMENT ON COLUMN stream_progress.seen_at IS 'Wall clock when event_time was last raised.';
+COMMENT ON COLUMN stream_progress.updated_at IS 'Wall clock of the worker''s last report; with nothing left to read, event time runs on by updated_at - seen_at.';
 
 CREATE TABLE alert_cursor (
     only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -1,0 +1,28 @@
+"""Errors of the pipeline.
+
+PipelineError
+├── InvalidMessage        bytes that are no valid message: never retried, goes to the dead-letter topic
+├── InvalidSource         a file that cannot be read as messages: a mistake of the caller
+├── BrokerUnreachable     no Kafka answers: worth a retry
+└── TopicsMissing         the topics are not there: run `newsquake topics create`
+"""
+
+
+class PipelineError(Exception):
+    """Something between a source and the database went wrong; the message says what to do."""
+
+
+class InvalidMessage(PipelineError):
+    """Bytes that do not decode to a valid message. Retrying cannot help."""
+
+
+class InvalidSource(PipelineError):
+    """A file of messages that cannot be read at all."""
+
+
+class BrokerUnreachable(PipelineError):
+    """No broker answers at the configured address."""
+
+
+class TopicsMissing(PipelineError):
+    """Kafka answers, but the topics that Newsquake reads do not exist."""

@@ -1,0 +1,70 @@
+"""How far each Kafka partition is stored: written with every batch, read for lag and for the event-time watermark.
+
+Alert evaluation follows this table, not the clock: a partition with a backlog holds evaluation back to its latest
+stored event, and a partition that is read to its end lets event time run on with the worker's reports.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, case, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from storage.tables import stream_progress as table
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One partition once a batch is committed: offsets, and the latest event time stored (UTC; None: none yet)."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    end_offset: int
+    event_time: datetime | None = None
+
+
+def record_progress(connection: Connection, progress: Sequence[Progress], *, now: datetime) -> None:
+    """Store `progress` as of `now`; a partition's event time never goes back."""
+    if not progress:
+        return
+    rows = [
+        {
+            "topic": entry.topic,
+            "partition": entry.partition,
+            "next_offset": entry.next_offset,
+            "end_offset": max(entry.end_offset, entry.next_offset),
+            "event_time": entry.event_time,
+            "seen_at": now if entry.event_time else None,
+            "updated_at": now,
+        }
+        for entry in sorted(progress, key=lambda entry: (entry.topic, entry.partition))
+    ]
+    statement = insert(table)
+    new = statement.excluded
+    raised = and_(new.event_time.is_not(None), or_(table.c.event_time.is_(None), new.event_time > table.c.event_time))
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["topic", "partition"],
+            set_={
+                "next_offset": new.next_offset,
+                "end_offset": new.end_offset,
+                "event_time": func.greatest(table.c.event_time, new.event_time),
+                "seen_at": case((raised, new.seen_at), else_=table.c.seen_at),
+                "updated_at": new.updated_at,
+            },
+        ),
+        rows,
+    )
+
+
+def backlog(connection: Connection) -> int:
+    """Messages that were waiting in Kafka at the workers' last reports."""
+    behind = func.coalesce(func.sum(table.c.end_offset - table.c.next_offset), 0)
+    return int(connection.execute(select(behind)).scalar_one())
+
+
+def forget_progress(connection: Connection) -> None:
+    """Drop all progress: for a broker that has lost its topics and counts offsets from zero again."""
+    connection.execute(delete(table))
