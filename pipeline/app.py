@@ -1,0 +1,154 @@
+"""The Faust app: one agent for each stream, feeding the processor; and the reporter that watches its progress.
+
+Set up against the traps of faust-streaming 0.15: raw bytes are consumed and decoded later (an undecodable message
+would silence `take`), `noack_take` with explicit acknowledgement after the commit (`take` acknowledges batches that
+failed), `concurrency=1` (acknowledgements out of order can pass a message in flight), no leader topic, no tables, no
+exactly-once mode, no web server.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.types import AppT, EventT, StreamT
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.batches import RawMessage
+from pipeline.processor import Batch, Processor
+from pipeline.progress import ProgressTracker
+from pipeline.settings import PipelineSettings, Stream
+from pipeline.topics import DEAD_LETTER_BYTES
+from storage.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: PipelineSettings) -> AppT:
+    """A Faust app without agents, connected to nothing yet."""
+    return faust.App(
+        settings.group,
+        broker=[f"kafka://{address}" for address in settings.broker.split(",")],
+        broker_credentials=_credentials(settings),
+        broker_session_timeout=6,
+        broker_heartbeat_interval=1,
+        broker_rebalance_timeout=12,
+        broker_commit_interval=1,
+        broker_commit_every=10_000,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=2 * settings.batch_size,
+        producer_acks=-1,
+        producer_compression_type="lz4",
+        producer_max_request_size=DEAD_LETTER_BYTES,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        autodiscover=False,
+        web_enabled=False,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+    )
+
+
+def _credentials(settings: PipelineSettings) -> SASLCredentials | SSLCredentials | None:
+    if settings.security_protocol.startswith("SASL"):
+        return SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+            mechanism=settings.sasl_mechanism,
+            ssl_context=_ssl_context(settings) if settings.security_protocol == "SASL_SSL" else None,
+        )
+    return SSLCredentials(_ssl_context(settings)) if settings.security_protocol == "SSL" else None
+
+
+def _ssl_context(settings: PipelineSettings) -> Any:
+    import ssl
+
+    return ssl.create_default_context(cafile=settings.ssl_cafile)
+
+
+def add_agents(app: AppT, settings: PipelineSettings, processor: Processor) -> None:
+    """One agent a stream: collects micro-batches of raw messages and submits them, in order."""
+    for topic, stream in settings.topics.items():
+        channel = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        app.agent(channel, name=f"newsquake.{stream}", concurrency=1)(_collector(settings, stream, processor))
+
+
+def _collector(
+    settings: PipelineSettings, stream: Stream, processor: Processor
+) -> Callable[[StreamT], Awaitable[None]]:
+    async def collect(events: StreamT) -> None:
+        async for batch in events.noack_take(settings.batch_size, within=settings.max_wait):
+            await processor.submit(Batch(stream, [_raw(event) for event in batch], _acknowledge(events, batch)))
+
+    return collect
+
+
+def _acknowledge(events: StreamT, batch: list[EventT]) -> Callable[[], Awaitable[None]]:
+    async def acknowledge() -> None:
+        for event in batch:
+            await events.ack(event)
+
+    return acknowledge
+
+
+def _raw(event: EventT) -> RawMessage:
+    message = event.message
+    return RawMessage(message.topic, message.partition, message.offset, message.key, message.value)
+
+
+class Reporter:
+    """Once a second: partition ends from Kafka into `stream_progress`, and the watchdog against standing still."""
+
+    def __init__(
+        self,
+        app: AppT,
+        tracker: ProgressTracker,
+        store: Callable[[list[Progress]], None],
+        *,
+        topics: frozenset[str],
+        bound: float,
+    ) -> None:
+        self._app = app
+        self._tracker = tracker
+        self._store = store
+        self._topics = topics
+        self._bound = bound
+        app.on_partitions_assigned.connect(self._assigned, weak=False)
+
+    async def _assigned(self, _app: AppT, assigned: Any, **_: Any) -> None:
+        partitions = sorted((tp.topic, tp.partition) for tp in assigned if tp.topic in self._topics)
+        log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in partitions])
+        self._tracker.assign(partitions)
+
+    async def run(self) -> None:
+        """Report until cancelled. Raises `TimeoutError` when a backlog stands still for longer than the bound."""
+        while True:
+            try:
+                await self._report()
+            except (KafkaError, SQLAlchemyError, OSError, TimeoutError) as error:
+                log.warning("progress_not_reported", error=f"{type(error).__name__}: {error}".splitlines()[0])
+            still = self._tracker.standing_still(now=time.monotonic(), bound=self._bound)
+            if still:
+                raise TimeoutError(f"no progress for {self._bound:.0f} s on {', '.join(f'{t}/{p}' for t, p in still)}")
+            await asyncio.sleep(1)
+
+    async def _report(self) -> None:
+        assigned = self._tracker.assigned
+        if not assigned:
+            return
+        consumer = self._app.consumer
+        partitions = [faust.types.TP(topic, number) for topic, number in sorted(assigned)]
+        async with asyncio.timeout(10):
+            ends = await consumer.highwaters(*partitions)
+            positions = {(tp.topic, tp.partition): await consumer.position(tp) for tp in partitions}
+        known = {partition: position for partition, position in positions.items() if position is not None}
+        progress = self._tracker.observe({(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, known)
+        await asyncio.to_thread(self._store, progress)
+        if assigned == self._tracker.assigned:
+            self._tracker.reported()
