@@ -158,3 +158,11 @@ def in_time_order(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _sorted(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.message.published_at if row.message else datetime.max.replace(tzinfo=UTC))
+
+
+def within(rows: Iterable[Row], since: datetime | None, until: datetime | None) -> Iterator[Row]:
+    """Rows with event times from `since` to before `until`; rows with an error pass."""
+    for row in rows:
+        at = row.message.published_at if row.message else None
+        if at is None or ((since is None or at >= since) and (until is None or at < until)):
+            yield row

@@ -1,0 +1,54 @@
+# Newsquake's tasks. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up install test check bench train clean
+
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## Stream to alert on this machine: real servers, real model, a bank run in two languages
+	@$(BIN)/python demo/run.py
+
+up: $(VENV)/.installed  ## Start everything on this machine and keep it running (Ctrl-C stops it)
+	@$(BIN)/newsquake up $(ARGS)
+
+install: $(VENV)/.installed  ## Install into .venv
+	@echo "Installed. Next: make demo, or $(BIN)/newsquake --help"
+
+test: $(VENV)/.developer  ## Run all tests (starts its own broker and database)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.developer  ## Lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.developer  ## Measure the batch writer and the classifier against their peers
+	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" || exit 1; done
+
+train: $(VENV)/.developer  ## Rebuild the shipped checkpoint (DATA=folder with the labelled rows)
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[teacher]'
+	@$(BIN)/newsquake model train --recipe default --data "$(DATA)"
+
+clean:  ## Remove the environment, caches and local data
+	rm -rf $(VENV) .newsquake .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Newsquake needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (a few minutes the first time) ..."
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local]'
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.installed
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m newsquake`: the same as the console script."""
+
+from newsquake.cli import main
+
+main()

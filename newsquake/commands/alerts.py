@@ -1,0 +1,65 @@
+"""`newsquake alerts`: what fired, and why."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from newsquake.commands.output import AsJson, cell, print_json, show, table
+
+app = typer.Typer(help="Alerts: what fired, and why.", no_args_is_help=True)
+
+
+class State(StrEnum):
+    """States of an alert."""
+
+    firing = "firing"
+    acknowledged = "acknowledged"
+    resolved = "resolved"
+
+
+@app.callback()
+def _alerts() -> None:
+    """Alerts: what fired, and why."""
+
+
+@app.command("list")
+def list_command(
+    state: Annotated[State | None, typer.Option(help="Only alerts in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest N.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The newest alert episodes with what was seen, expected and how sure."""
+    from sqlalchemy.exc import OperationalError
+
+    from alerts.queries import list_alerts
+    from storage import migrate
+    from storage.engine import open_engine
+    from storage.settings import StorageSettings
+
+    engine = open_engine(StorageSettings(), application="newsquake alerts")
+    migrate.check(engine)
+    try:
+        found = list_alerts(engine, limit=limit, state=state.value if state else None)
+    except OperationalError as error:
+        raise migrate.unreachable(error) from error
+    if as_json:
+        print_json({"alerts": found})
+        return
+    made = table(f"{len(found)} alerts", ">id", "topic", "stream", "state", "severity", "since (UTC)", "until (UTC)",
+                 ">seen", ">expected", ">p")  # fmt: skip
+    for alert in found:
+        until = alert["resolved_at"]
+        made.add_row(
+            str(alert["alert_id"]),
+            cell(alert["topic"]),
+            cell(alert["stream"]),
+            cell(alert["state"]),
+            cell(alert["severity"]),
+            f"{alert['opened_at']:%Y-%m-%d %H:%M}",
+            f"{until:%Y-%m-%d %H:%M}" if until else "–",
+            f"{alert['observed']:,}",
+            f"{alert['expected']:.1f}",
+            f"{alert['p_value']:.0e}",
+        )
+    show(made)

@@ -1,0 +1,37 @@
+"""How commands speak: tables on a terminal, one JSON document with `--json`."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode())
+
+
+def table(title: str, *columns: str) -> Table:
+    """A table whose columns named with a leading `>` are right-aligned."""
+    made = Table(title=title, title_justify="left", header_style="bold", expand=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def cell(value: object) -> str:
+    """Untrusted text for a table: without control characters, markup escaped."""
+    return escape("".join(character if character.isprintable() else " " for character in str(value)))
+
+
+def show(made: Table) -> None:
+    """Print a table on stdout, at its own width where there is no terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(made)
