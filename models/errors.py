@@ -1,10 +1,10 @@
 """What can go wrong in the classifier, each told in one line that says what to do.
 
-    ModelError
-    ├── CheckpointError     a checkpoint is missing, incomplete or of another kind
-    ├── DataError           a labelled file cannot be read, or a row in it is wrong
-    ├── SettingsError       a device, precision or number that this machine or the classifier cannot take
-    └── TrainingError       training started and could not go on (loss not finite, state of another run)
+ModelError
+├── CheckpointError     a checkpoint is missing, incomplete or of another kind
+├── DataError           a labelled file cannot be read, or a row in it is wrong
+├── SettingsError       a device, precision or number that this machine or the classifier cannot take
+└── TrainingError       training started and could not go on (loss not finite, state of another run)
 """
 
 

@@ -21,7 +21,7 @@ from models.labels import SENTIMENTS, TOPICS
 MODEL_TYPE = "newsquake_gpt2"
 
 
-class MonitorConfig(GPT2Config):
+class MonitorConfig(GPT2Config):  # type: ignore[misc]  # transformers is untyped here
     """GPT-2's configuration, the classes of both heads and the temperatures that calibrate them."""
 
     model_type = MODEL_TYPE
@@ -40,7 +40,8 @@ class MonitorConfig(GPT2Config):
         self.sentiment_temperature = sentiment_temperature
         self.topic_temperature = topic_temperature
         self.head_dropout = head_dropout
-        super().__init__(**gpt2)
+        # GPT2Model warns of padding without a mask when it knows the padding token; here padding is never looked at.
+        super().__init__(**gpt2 | {"pad_token_id": None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Train the shipped tokenizer: byte-level BPE over English and Chinese.
 
 Normalisation is part of `tokenizer.json`, so training and inference cannot differ: NFKC (full-width forms become
-half-width), lower case, links dropped. Digits stand alone, because the size of a number is read from its digits.
-The most common Chinese characters are given to the trainer explicitly: a small corpus would leave many of them as bytes.
+half-width), lower case, links dropped; white space only separates. Digits stand alone, because the size of a number is
+read from its digits.
+The most common Chinese characters are given to the trainer as well: a small corpus would leave many of them as bytes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,8 @@ def build_tokenizer(vocabulary_size: int, texts: Iterable[str]) -> PreTrainedTok
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r" ?\p{Han}+|\p{N}| ?\p{L}+|[^\p{L}\p{N}]"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r"\s+"), behavior="removed"),
+            pre_tokenizers.Split(Regex(r"\p{Han}+|\p{N}|[\p{L}&&[^\p{Han}]]+|."), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -48,7 +50,11 @@ def build_tokenizer(vocabulary_size: int, texts: Iterable[str]) -> PreTrainedTok
         single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, padding_side="right", clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        padding_side="right",
+        clean_up_tokenization_spaces=False,
     )
 
 

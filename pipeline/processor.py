@@ -15,14 +15,13 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from aiokafka.errors import KafkaError
-from sqlalchemy.exc import DataError
 
 from pipeline.batches import Classifier, RawMessage, ScoredBatch, score_batch
 from pipeline.dead_letters import DeadLetter
 from pipeline.progress import ProgressTracker
 from pipeline.retry import retry
 from pipeline.settings import Stream
-from storage.errors import DatabaseUnreachable
+from storage.errors import DatabaseUnreachable, DocumentRefused
 from storage.writer import BatchWriter, ScoredDocument
 
 log = structlog.get_logger(__name__)
@@ -97,7 +96,7 @@ class Processor:
             dead = list(scored.dead)
             try:
                 await self._store(scored.documents, batch.messages)
-            except DataError:
+            except DocumentRefused:
                 dead += await self._isolate(scored.documents, batch.messages)
             for letter in dead:
                 log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
@@ -138,7 +137,7 @@ class Processor:
         for message, document in documents:
             try:
                 await self._store([(message, document)], [])
-            except DataError as error:
-                refused.append(message.dead(f"the database refused it: {error.orig}"))
+            except DocumentRefused as error:
+                refused.append(message.dead(f"the database refused it: {error}"))
         await self._store([], covers)
         return refused

@@ -21,3 +21,7 @@ class SchemaMissing(StorageError):
 
 class InvalidUrl(StorageError):
     """The database URL cannot be understood."""
+
+
+class DocumentRefused(StorageError):
+    """Some document of a batch holds a value that PostgreSQL cannot store. Retrying cannot help."""

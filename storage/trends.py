@@ -26,7 +26,8 @@ class Trend:
 
 def newest_minute(connection: Connection) -> datetime | None:
     """The latest event-time minute that is stored."""
-    return connection.execute(select(func.max(rollup.c.bucket))).scalar_one()
+    newest: datetime | None = connection.execute(select(func.max(rollup.c.bucket))).scalar_one()
+    return newest
 
 
 def trends(
@@ -44,7 +45,7 @@ def trends(
     query = (
         select(
             rollup.c.topic,
-            index.label("bucket"),
+            index.label("slot"),
             func.sum(rollup.c.n),
             func.sum(rollup.c.negative),
             func.sum(rollup.c.neutral),
@@ -52,8 +53,8 @@ def trends(
             func.sum(rollup.c.score_sum),
         )
         .where(rollup.c.bucket >= since, rollup.c.bucket < until)
-        .group_by(rollup.c.topic, "bucket")
-        .order_by(rollup.c.topic, "bucket")
+        .group_by(rollup.c.topic, "slot")
+        .order_by(rollup.c.topic, "slot")
     )
     if topics:
         query = query.where(rollup.c.topic.in_(topics))

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
+from psycopg import errors
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from storage.errors import DatabaseUnreachable, SchemaMissing
-from storage.migrate import unreachable
+from storage.errors import DatabaseUnreachable, DocumentRefused, SchemaMissing
 from storage.progress import Progress, record_progress
 from storage.tables import models
 
@@ -32,7 +33,7 @@ _TYPES = (
     "timestamptz uuid text text text text text text text text text[] int8 int2 text text "
     "float4 float4 float4 float4 float4"
 ).split()
-_NO_PARTITION = "23514"  # check_violation: no partition of the table holds this row
+_UNDEFINED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _FIRST_DAY = date(2000, 1, 1)
 
 
@@ -73,23 +74,23 @@ class BatchWriter:
     def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
         """Store what is new of `batch` and return how many documents that was.
 
-        Raises `DatabaseUnreachable` (retry), `SchemaMissing` (migrate first); other database errors come as they are.
-        On any error nothing of the batch is stored.
+        Raises `DatabaseUnreachable` (retry), `DocumentRefused` (isolate), `SchemaMissing` (migrate first); other
+        database errors come as they are. On any error nothing of the batch is stored.
         """
         try:
             return self._write(batch, progress)
-        except OperationalError as error:
-            raise unreachable(error) from error
-        except ProgrammingError as error:
-            if getattr(error.orig, "sqlstate", "") in ("42P01", "42703", "42883"):  # undefined table, column, function
+        except (DBAPIError, psycopg.Error) as error:  # COPY goes past SQLAlchemy, and so do its errors
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            reason = str(cause).strip().partition("\n")[0]
+            if isinstance(cause, psycopg.OperationalError):
+                raise DatabaseUnreachable(f"the database does not answer ({reason})") from error
+            if isinstance(cause, psycopg.DataError):
+                raise DocumentRefused(reason) from error
+            if isinstance(cause, _UNDEFINED):
                 raise SchemaMissing("the database lacks Newsquake's tables: run `newsquake db upgrade`") from error
             raise
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseUnreachable("the database ended the connection") from error
-            raise
 
-    def _write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress]) -> int:
+    def _write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress], *, again: bool = True) -> int:
         unique = {document.key: document for document in reversed(batch)}
         self._ensure_days({document.published_at.date() for document in unique.values()})
         try:
@@ -98,8 +99,9 @@ class BatchWriter:
                 record_progress(connection, progress, now=self._clock())
                 return inserted
         except IntegrityError as error:
-            if getattr(error.orig, "sqlstate", "") == _NO_PARTITION:
-                self._days.clear()  # retention dropped a day that we knew: the next try makes it again
+            if again and isinstance(error.orig, errors.CheckViolation):
+                self._days.clear()  # retention dropped a day that we knew
+                return self._write(batch, progress, again=False)
             raise
 
     def _insert(self, connection: Connection, batch: Sequence[ScoredDocument]) -> int:

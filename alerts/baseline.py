@@ -1,0 +1,174 @@
+"""What is normal for each series at one hour: learnt from the hours before it, pure and vectorised.
+
+Counts: the same hour of the day (one hour to either side) over the past weeks, hours of the other kind of day
+(working day, weekend) counting a quarter, shrunk towards the recent level with the day's traffic profile. Hours that
+stand out are weighted down by their Anscombe residual and hours inside known episodes are left out, so that an outbreak
+neither hides the next one nor itself. After Farrington flexible (Noufaily et al. 2013, doi:10.1002/sim.5595).
+Shares: a beta distribution around the pooled share, its spread estimated by moments and shrunk to a prior.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from alerts.series import ALL, HOUR, Rollups, Series
+from alerts.spikes import Floats
+
+Flags = npt.NDArray[np.bool_]
+
+_RECENCY_DAYS = 14.0  # an hour two weeks old counts half towards the recent level
+_OTHER_DAYS = 0.25  # weight of weekend hours for a working day and the reverse
+_OUTBREAK = 2.58  # residuals above are weighted down (Noufaily et al.)
+_SHRINK_HOURS = 6.0  # weight of the recent level against the same hour of other days
+_PROFILE_HOURS = 3.0
+_PRIOR_LEVEL, _PRIOR_HOURS = 0.5, 1.0  # negatives an hour of a series never seen, and their weight
+_PRIOR_DISPERSION, _DISPERSION_HOURS = 1.5, 12.0
+_PRIOR_SHARE, _SHARE_MESSAGES, _SERIES_MESSAGES = 0.25, 100.0, 20.0
+_PRIOR_CORRELATION, _CORRELATION_PAIRS, _LEAST_CORRELATION, _MOST_CORRELATION = 0.03, 200.0, 0.015, 0.3
+_MEDIAN_CHI2 = 0.4549
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Each array is [series].
+
+    `mean` and `messages`: negatives and messages expected in the hour. `dispersion` (>= 1): variance over mean of
+    hourly negatives. `backing`: hours that stand behind `mean`. `share`: expected share of negatives, with the
+    beta-binomial `concentration` (a + b). `seen`: whether the series had any message. `hours`: hours with any traffic.
+    """
+
+    mean: Floats
+    messages: Floats
+    dispersion: Floats
+    backing: Floats
+    share: Floats
+    concentration: Floats
+    seen: Flags
+    hours: int
+
+
+def fit(rollups: Rollups, hour: datetime, excluded: Flags, *, days: int, guard: int) -> Baseline:
+    """The baseline of the UTC hour that starts at `hour`.
+
+    Args:
+        rollups: must hold the `days` before `hour`.
+        excluded: [series, hours of `rollups`], True where an episode was running: those hours teach nothing.
+        days: length of the history.
+        guard: hours just before `hour` that are left out, so that a spike in the making is not its own baseline.
+    """
+    end = rollups.hour_index(hour)
+    span = slice(end - 24 * days, end)
+    y = rollups.hour_negative[:, span].astype(np.float64)
+    n = rollups.hour_n[:, span].astype(np.float64)
+    if guard:
+        y[:, -guard:] = n[:, -guard:] = 0
+    # An hour in which nothing at all arrived (an outage, a closed feed) says nothing about anyone.
+    active = n[_row(rollups.series, Series(ALL, ALL))] > 0
+    age = np.arange(24 * days, 0, -1) / 24
+    weight = np.where(active & ~excluded[:, span], 0.5 ** (age / _RECENCY_DAYS), 0.0)
+    grid = _DayGrid(hour, days)
+    profile = grid.profile(n[_row(rollups.series, Series(ALL, ALL))], weight[_row(rollups.series, Series(ALL, ALL))])
+    mean, dispersion, kept = _robust(grid, y, weight, profile)
+    near = grid.here(kept)
+    share, concentration = _shares(rollups.series, y, n, kept)
+    return Baseline(
+        mean=mean,
+        messages=grid.smooth(n, kept, profile)[:, grid.weekend, 0],
+        dispersion=dispersion,
+        backing=near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)),
+        share=share,
+        concentration=concentration,
+        seen=np.asarray(n.sum(axis=1) > 0),
+        hours=int(active.sum()),
+    )
+
+
+class _DayGrid:
+    """Columns of hourly history as (kind of day, hour of the day); hour 0 is the hour that is being judged."""
+
+    def __init__(self, hour: datetime, days: int) -> None:
+        starts = [hour - timedelta(days=days) + index * HOUR for index in range(24 * days)]
+        self.days = days
+        self.weekend = int(hour.weekday() >= 5)
+        self.kinds = np.array([start.weekday() >= 5 for start in starts], dtype=np.int64)
+
+    def sums(self, values: Floats) -> Floats:
+        """[..., hours] to [..., 2 kinds of day, 24], one hour to either side and the other kind of day included."""
+        by_kind = [np.where(self.kinds == kind, values, 0.0) for kind in (0, 1)]
+        shape = (*values.shape[:-1], self.days, 24)
+        working, weekend = (np.asarray(part).reshape(shape).sum(axis=-2) for part in by_kind)
+        mixed = np.stack([working + _OTHER_DAYS * weekend, weekend + _OTHER_DAYS * working], axis=-2)
+        return np.asarray(mixed + np.roll(mixed, 1, axis=-1) + np.roll(mixed, -1, axis=-1), dtype=np.float64)
+
+    def here(self, values: Floats) -> Floats:
+        """`sums` at the hour that is being judged."""
+        return np.asarray(self.sums(values)[..., self.weekend, 0], dtype=np.float64)
+
+    def profile(self, traffic: Floats, weight: Floats) -> Floats:
+        """How busy each hour of each kind of day is, relative to the mean; [2, 24]."""
+        level = (float(weight @ traffic) + 1.0) / (float(weight.sum()) + 1.0)
+        pooled = (self.sums(weight * traffic) + _PROFILE_HOURS * level) / (self.sums(weight) + _PROFILE_HOURS)
+        return np.asarray(pooled / level, dtype=np.float64)
+
+    def smooth(self, counts: Floats, weight: Floats, profile: Floats) -> Floats:
+        """Expected hourly counts, [series, 2, 24]: the same hours, shrunk towards the level times the profile."""
+        level = ((weight * counts).sum(axis=1) + _PRIOR_LEVEL * _PRIOR_HOURS) / (weight.sum(axis=1) + _PRIOR_HOURS)
+        prior = level[:, np.newaxis, np.newaxis] * profile
+        near, hours = self.sums(weight * counts), self.sums(weight)
+        return np.asarray((near + _SHRINK_HOURS * prior) / (hours + _SHRINK_HOURS), dtype=np.float64)
+
+    def spread(self, expected: Floats) -> Floats:
+        """[series, 2, 24] back to [series, hours]."""
+        both = np.tile(expected, (1, 1, self.days))
+        return np.asarray(np.where(self.kinds == 1, both[:, 1], both[:, 0]), dtype=np.float64)
+
+
+def _row(series: tuple[Series, ...], wanted: Series) -> int:
+    return series.index(wanted)
+
+
+def _robust(grid: _DayGrid, y: Floats, weight: Floats, profile: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean at the judged hour, dispersion, and the weights that are left after outbreaks are weighted down."""
+    kept = weight
+    for _ in range(3):
+        expected = np.maximum(grid.spread(grid.smooth(y, kept, profile)), 0.02)
+        residual = 1.5 * (np.cbrt(y * y) / expected ** (1 / 6) - np.sqrt(expected))
+        scale = np.sqrt(_median_dispersion(residual, weight))[:, np.newaxis]
+        ratio = np.maximum(residual / (scale * _OUTBREAK), 1.0)
+        kept = weight / (ratio * ratio)
+    fitted = grid.smooth(y, kept, profile)
+    expected = np.maximum(grid.spread(fitted), 0.02)
+    chi2 = (kept * (y - expected) ** 2 / expected).sum(axis=1)
+    hours = kept.sum(axis=1)
+    dispersion = (chi2 + _PRIOR_DISPERSION * _DISPERSION_HOURS) / (np.maximum(hours - 1, 0) + _DISPERSION_HOURS)
+    return fitted[:, grid.weekend, 0], np.maximum(dispersion, 1.0), kept
+
+
+def _median_dispersion(residual: Floats, weight: Floats) -> Floats:
+    """Dispersion from the median squared residual: half of the history may be an outbreak; at least 1."""
+    used = weight > 0
+    squares = np.sort(np.where(used, residual * residual, np.inf), axis=1)
+    middle = np.maximum(used.sum(axis=1) - 1, 0) // 2
+    median = np.take_along_axis(squares, middle[:, np.newaxis], axis=1)[:, 0]
+    return np.asarray(np.maximum(np.where(np.isfinite(median), median, 0.0) / _MEDIAN_CHI2, 1.0), dtype=np.float64)
+
+
+def _shares(series: tuple[Series, ...], y: Floats, n: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Share of negatives and the beta's concentration by series; the stream's own total is the prior's mean."""
+    negatives, messages = (weight * y).sum(axis=1), (weight * n).sum(axis=1)
+    pooled = (negatives + _PRIOR_SHARE * _SHARE_MESSAGES) / (messages + _SHARE_MESSAGES)
+    totals = np.array([_row(series, Series(ALL, item.stream)) for item in series])
+    parent = pooled[totals]
+    share = (negatives + parent * _SERIES_MESSAGES) / (messages + _SERIES_MESSAGES)
+    variance = n * (share * (1 - share))[:, np.newaxis]
+    excess = np.divide((y - n * share[:, np.newaxis]) ** 2, variance, out=np.zeros_like(y), where=n > 0) - (n > 0)
+    pairs = (weight * np.maximum(n - 1, 0)).sum(axis=1)
+    correlation = ((weight * excess).sum(axis=1) + _PRIOR_CORRELATION * _CORRELATION_PAIRS) / (
+        pairs + _CORRELATION_PAIRS
+    )
+    correlation = np.clip(correlation, _LEAST_CORRELATION, _MOST_CORRELATION)
+    backing = messages + _SERIES_MESSAGES + np.minimum(messages[totals], _SHARE_MESSAGES)
+    unsure = correlation + 1 / (backing + 1 + _SHARE_MESSAGES * (messages[totals] < _SHARE_MESSAGES))
+    return share, np.asarray(np.maximum(1 / unsure - 1, 1.0), dtype=np.float64)

@@ -1,0 +1,177 @@
+"""Evaluation: every settled minute once, in order, from the stored cursor.
+
+`evaluate` is a deterministic function of the rollups and of the episodes so far; `tick` runs it over what has settled
+since the last tick and writes alerts, events, notifications and the cursor in one transaction for each chunk. However
+late or often ticks come, and whatever dies between them, the result is the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import structlog
+from sqlalchemy import Connection, Engine
+
+from alerts import store
+from alerts.assess import Hour, Spike, Windows, assess, low_floor
+from alerts.baseline import Flags, fit
+from alerts.channels import channel_labels
+from alerts.episodes import Book, Change, Examine, step
+from alerts.evidence import Confirmed, Evidence, confirm, weigh
+from alerts.series import ALL, HOUR, MINUTE, Rollups, Series, assemble, floor_hour, read_hours, read_minutes
+from alerts.settings import AlertsSettings
+from alerts.watermark import watermark
+
+log = structlog.get_logger()
+
+_TEACHES_AFTER = timedelta(hours=24)  # an episode that lasts longer is the new normal
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a tick did: event minutes evaluated, the cursor after it (None: no rollups yet), changes of alerts."""
+
+    minutes: int
+    next_minute: datetime | None
+    changes: int
+
+
+def evaluate(
+    rollups: Rollups, start: datetime, end: datetime, book: Book, examine: Examine, settings: AlertsSettings
+) -> list[Change]:
+    """Advance `book` over the minutes from `start` up to, not including, `end`.
+
+    `rollups` must reach back to the windows before `start` and to the history before its hour. Only counts of the
+    judged minute and earlier are looked at, so that a range in one piece and minute by minute give the same changes.
+    """
+    windows = Windows(rollups, settings.windows)
+    rows = {series: index for index, series in enumerate(rollups.series)}
+    changes: list[Change] = []
+    hour = floor_hour(start)
+    while hour < end:
+        first, last = max(hour, start), min(hour + HOUR, end)
+        columns = slice(rollups.minute_index(first), rollups.minute_index(last))
+        found = _look(rollups, windows, hour, columns, book, settings)
+        for offset in range(columns.stop - columns.start):
+            minute = first + offset * MINUTE
+            fires = found.fires.get(minute, [])
+            if book.current is None and not fires:
+                continue
+            column = columns.start + offset
+            members = [rows[m.series] for m in book.current.members if m.series in rows] if book.current else []
+            peak = int(windows.negative[:, members, column].max(initial=0))
+            changes += step(book, minute, fires, found.high.get(minute, set()), peak, examine, settings)
+        hour += HOUR
+    return changes
+
+
+def _look(
+    rollups: Rollups, windows: Windows, hour: datetime, columns: slice, book: Book, settings: AlertsSettings
+) -> Hour:
+    """Assess the minutes of one hour, unless too few negatives are in any of them."""
+    floor = settings.min_negative if book.current is None else low_floor(settings)
+    if windows.busiest[columns].max(initial=0) < floor:
+        return Hour()
+    guard = -(-max(settings.windows) // 60)
+    excluded = _taught_nothing(rollups, hour, book, settings)
+    baseline = fit(rollups, hour, excluded, days=settings.history_days, guard=guard)
+    return assess(rollups, windows, baseline, columns, settings)
+
+
+def _taught_nothing(rollups: Rollups, hour: datetime, book: Book, settings: AlertsSettings) -> Flags:
+    """Hours of history inside episodes, [series, hours]; as known when `hour` began, wherever a chunk was cut."""
+    excluded = np.zeros(rollups.hour_n.shape, dtype=np.bool_)
+    for episode in book.episodes():
+        if episode.opened_at >= hour:
+            continue
+        over = episode.resolved_at is not None and episode.resolved_at < hour
+        until = episode.resolved_at if over and episode.resolved_at is not None else hour
+        until = min(until, episode.opened_at + _TEACHES_AFTER)
+        first = rollups.hour_index(floor_hour(episode.opened_at - max(settings.windows) * MINUTE))
+        last = rollups.hour_index(floor_hour(until)) + 1
+        topics = {member.series.topic for member in episode.members if member.since < hour} | {ALL}
+        touched = [series.topic in topics for series in rollups.series]
+        excluded[np.array(touched), max(first, 0) : max(last, 0)] = True
+    return excluded
+
+
+def load(connection: Connection, start: datetime, end: datetime, book: Book, settings: AlertsSettings) -> Rollups:
+    """The rollups that `evaluate` needs for these minutes; history only where some window could matter."""
+    first, last = start - (max(settings.windows) - 1) * MINUTE, end - MINUTE
+    minutes = read_minutes(connection, first, last)
+    bounds = {"first_minute": first, "last_minute": last}
+    rollups = assemble(minutes, [], **bounds, days=settings.history_days)
+    floor = settings.min_negative if book.current is None else low_floor(settings)
+    if Windows(rollups, settings.windows).busiest.max(initial=0) < floor:
+        return rollups
+    hours = read_hours(connection, rollups.first_hour, floor_hour(end))
+    return assemble(minutes, hours, **bounds, days=settings.history_days)
+
+
+def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
+    """The second stage of the tests, reading the messages behind a spike; each window is read once."""
+    known: dict[tuple[Series, int], Evidence] = {}
+    at: list[datetime] = []
+
+    def examine(spike: Spike) -> Confirmed | None:
+        if at != [spike.minute]:
+            known.clear()
+            at[:] = [spike.minute]
+        window = (spike.series, spike.window)
+        if window not in known:
+            end = spike.minute + MINUTE
+            known[window] = weigh(store.read_negatives(connection, spike.series, end - spike.window * MINUTE, end))
+        return confirm(spike, known[window], settings)
+
+    return examine
+
+
+def tick(
+    engine: Engine, settings: AlertsSettings, now: datetime, *, stopping: Callable[[], bool] = lambda: False
+) -> Summary:
+    """Evaluate everything that has settled by `now`, a chunk a transaction; `stopping` is asked between chunks.
+
+    Safe to run twice at once: the cursor's row is locked. Raises what SQLAlchemy raises where the database is gone; the
+    chunk is then evaluated again.
+    """
+    minutes = changes = 0
+    reached: datetime | None = None
+    while not stopping():
+        with engine.begin() as connection:
+            done = _chunk(connection, settings, now)
+        if done is None:
+            break
+        minutes, changes, reached = minutes + done.minutes, changes + done.changes, done.next_minute
+        if not done.minutes:
+            break
+    return Summary(minutes, reached, changes)
+
+
+def _chunk(connection: Connection, settings: AlertsSettings, now: datetime) -> Summary | None:
+    """One transaction's worth of minutes; None where nothing can be said yet, no minutes where all is done."""
+    mark = watermark(
+        store.read_progress(connection),
+        now,
+        max_lateness=timedelta(seconds=settings.max_lateness_seconds),
+        stalled_after=timedelta(seconds=settings.stalled_partition_seconds),
+    )
+    for row in mark.stalled:
+        log.warning("partition_stalled", topic=row.topic, partition=row.partition, since=row.updated_at.isoformat())
+    cursor = store.lock_cursor(connection) if mark.settled_until is not None else None
+    if cursor is None or mark.settled_until is None:
+        return None
+    if cursor >= mark.settled_until:
+        return Summary(0, cursor, 0)
+    book = store.read_book(connection, cursor - timedelta(days=settings.history_days))
+    start = cursor
+    if book.current is None:
+        start = store.next_minute(connection, cursor, max(settings.windows)) or mark.settled_until
+    end = min(mark.settled_until, start + settings.chunk_minutes * MINUTE)
+    changes: list[Change] = []
+    if start < end:
+        rollups = load(connection, start, end, book, settings)
+        changes = evaluate(rollups, start, end, book, examiner(connection, settings), settings)
+        store.save(connection, book, changes, settings, channel_labels(settings), now)
+    store.move_cursor(connection, end)
+    return Summary((end - cursor) // MINUTE, end, len(changes))

@@ -1,0 +1,160 @@
+"""What stands behind a spike: how many different people said how many different things.
+
+The second stage of a test. Copies and near-copies count once, an account in the comments counts once, and one source
+makes up at most half of what counts; so neither a bot, nor one syndicated story, nor one feed's bad day is a spike.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from scipy import sparse
+
+from alerts.assess import Spike
+from alerts.series import Series
+from alerts.settings import AlertsSettings
+
+NEAR_COPY = 0.6  # Jaccard similarity of character 5-grams above which two texts are one
+_GRAM = 5
+_COMPARED = 600  # characters of a text that are compared
+_NAMED = 5
+_WORST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A negative message within a window; `text` has the title in front. `score` is from -1 to 1."""
+
+    published_at: datetime
+    key: str
+    source: str
+    stream: str
+    author: str | None
+    text: str
+    entities: tuple[str, ...]
+    content_hash: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Negatives of one window, one for each content hash, oldest first.
+
+    `distinct` is how many content hashes there are; above the reader's limit, `documents` are a fair sample of them.
+    """
+
+    documents: tuple[Document, ...]
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is left of a window: `effective` negatives, from `sources` sources, in `contents` distinct texts."""
+
+    effective: int
+    sources: int
+    contents: int
+    by_source: dict[str, int] = field(default_factory=dict)
+    entities: dict[str, int] = field(default_factory=dict)
+    worst: tuple[Document, ...] = ()
+
+
+def weigh(sample: Sample) -> Evidence:
+    """Count what a sample is worth; scaled up where the sample is a part of the window."""
+    kept = _one_each(distinct_texts(sample.documents))
+    by_source = Counter(document.source for document in kept)
+    effective = sum(by_source.values())
+    if by_source:
+        largest = max(by_source.values())
+        effective -= max(0, largest - (effective - largest))
+    scale = sample.distinct / len(sample.documents) if sample.documents else 1.0
+    named = Counter(name for document in kept for name in dict.fromkeys(document.entities))
+    worst = sorted(kept, key=lambda document: (document.score, document.published_at, document.key))
+    return Evidence(
+        effective=int(effective * scale),
+        sources=len(by_source),
+        contents=int(len(kept) * scale),
+        by_source=_top(by_source),
+        entities=_top(named),
+        worst=tuple(worst[:_WORST]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A spike that stands on enough evidence, with the p-value of what really counts."""
+
+    spike: Spike
+    evidence: Evidence
+    p_value: float
+
+    @property
+    def series(self) -> Series:
+        return self.spike.series
+
+
+def confirm(spike: Spike, evidence: Evidence, settings: AlertsSettings) -> Confirmed | None:
+    """The spike tested again on what counts; None where a floor or the test fails."""
+    if evidence.sources < settings.min_sources or evidence.contents < settings.min_documents:
+        return None
+    if evidence.effective < max(settings.min_negative, settings.effect_size * spike.expected):
+        return None
+    counted = min(evidence.effective, spike.observed)
+    p_value = spike.retest(counted, spike.observed - counted)
+    tests = max(spike.corrected / spike.p_value, 1.0) if spike.p_value > 0 else 1.0
+    return Confirmed(spike, evidence, p_value) if p_value * tests <= spike.limit else None
+
+
+def critical(confirmed: Confirmed, settings: AlertsSettings) -> bool:
+    """Whether it is large and unlikely enough to be critical rather than a warning."""
+    enough = confirmed.evidence.effective >= settings.critical_negative
+    return enough and confirmed.p_value <= settings.critical_p_value
+
+
+def distinct_texts(documents: Sequence[Document]) -> list[Document]:
+    """The first of each group of near-copies, in order."""
+    if len(documents) < 2:
+        return list(documents)
+    grams = [_grams(document.text) for document in documents]
+    sizes = np.array([len(item) for item in grams])
+    columns = np.concatenate([np.fromiter(item, dtype=np.int64, count=len(item)) for item in grams])
+    rows = np.repeat(np.arange(len(grams)), sizes)
+    _, columns = np.unique(columns, return_inverse=True)
+    matrix = sparse.csr_array((np.ones(columns.size, dtype=np.int32), (rows, columns)))
+    shared = (matrix @ matrix.T).toarray()
+    alike = shared > NEAR_COPY * (sizes[:, np.newaxis] + sizes - shared)
+    kept: list[int] = []
+    for index in range(len(documents)):
+        if not alike[index, kept].any():
+            kept.append(index)
+    return [documents[index] for index in kept]
+
+
+def _grams(text: str) -> set[int]:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    plain = re.sub(r"[\W_]+", " ", folded).strip()[:_COMPARED]
+    pieces = {plain[start : start + _GRAM] for start in range(max(len(plain) - _GRAM + 1, 1))}
+    return {zlib.crc32(piece.encode("utf-8", "replace")) for piece in pieces}
+
+
+def _one_each(documents: Sequence[Document]) -> list[Document]:
+    """At most one comment of an account. News is left alone: a byline is often a desk, and the source cap holds it."""
+    heard: set[tuple[str, str]] = set()
+    kept: list[Document] = []
+    for document in documents:
+        account = (document.source, (document.author or "").strip().casefold())
+        if document.stream == "comment" and account[1]:
+            if account in heard:
+                continue
+            heard.add(account)
+        kept.append(document)
+    return kept
+
+
+def _top(counted: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:_NAMED])

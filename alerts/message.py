@@ -1,0 +1,124 @@
+"""An alert as a person gets it: a title, and why, since when, who says so, the worst of it, and where to look further.
+
+Texts come from strangers: control and invisible characters are taken out, so that nothing moves a terminal's cursor or
+hides in a chat. Plain text; receivers render no markup.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.episodes import Change
+from alerts.series import ALL, MINUTE
+
+_CUT = 160
+_STREAMS = {"comment": "comments", "news": "news"}
+_TITLES = {
+    "fired": "negative spike in {topics} ({streams})",
+    "joined": "negative spike spreads to {topics} ({streams})",
+    "worsened": "negative spike in {topics} is critical now ({streams})",
+    "resolved": "negative spike in {topics} is over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Plain text, ready to send."""
+
+    title: str
+    body: str
+
+
+def compose(change: Change) -> Message:
+    """The message about one change, from its stored detail alone."""
+    detail, window = change.detail, change.detail["window"]
+    topics = [window["topic"]] if change.kind == "joined" else _concrete(detail["topics"])
+    title = _TITLES[change.kind].format(topics=_names(topics), streams=_streams(detail["streams"]))
+    body = _over(change.at, detail) if change.kind == "resolved" else _why(detail, window)
+    return Message(f"Newsquake: {title}", "\n".join(body))
+
+
+def clean(text: str, limit: int = _CUT) -> str:
+    """One line of printable text, cut at `limit` characters."""
+    printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _why(detail: dict[str, Any], window: dict[str, Any]) -> list[str]:
+    """The body of a message about a spike."""
+    since, severity = _clock(detail["opened_at"]), detail["severity"]
+    lines = [_counts(window), f"Severity {severity}, since {since}; newest minute {_clock(window['minute'])}."]
+    lines.append(
+        f"{window['counted']} count, in {window['contents']} distinct texts from "
+        f"{window['source_count']} sources: {_tally(window['sources'])}."
+    )
+    if window["entities"]:
+        lines.append(f"Most named: {_tally(window['entities'])}.")
+    lines.append("Worst:")
+    lines += [f"  {item['score']:+.2f} {clean(item['source'], 40)}: {clean(item['text'])}" for item in window["worst"]]
+    return [*lines, "Look further:", f"  {_query(window)}"]
+
+
+def _counts(window: dict[str, Any]) -> str:
+    unlikely = f"p = {window['p_value']:.0e}" if window["p_value"] > 0 else "p below 1e-300"
+    where = f"{_names([window['topic']])}, {_streams([window['stream']])}"
+    return (
+        f"{where}: {window['negatives']} negative of {window['messages']} messages in {window['window_minutes']} min; "
+        f"{window['expected']:.1f} expected ({window['test']} test); {unlikely}"
+    )
+
+
+def _over(at: datetime, detail: dict[str, Any]) -> list[str]:
+    lasted = datetime.fromisoformat(detail["last_seen_at"]) - datetime.fromisoformat(detail["opened_at"])
+    minutes = lasted // timedelta(minutes=1)
+    return [
+        f"Calm since {_clock(detail['last_seen_at'])}, after {minutes // 60} h {minutes % 60} min; "
+        f"at most {detail['peak']} negatives in one window.",
+        f"Began {_clock(detail['opened_at'])}, closed {_clock(at.isoformat())}.",
+    ]
+
+
+def _concrete(topics: Iterable[str]) -> list[str]:
+    named = [topic for topic in topics if topic != ALL]
+    return named or [ALL]
+
+
+def _names(topics: list[str]) -> str:
+    shown = ["all topics" if topic == ALL else clean(topic, 40) for topic in topics[:3]]
+    more = f" and {len(topics) - 3} more" if len(topics) > 3 else ""
+    return ", ".join(shown) + more
+
+
+def _streams(streams: Iterable[str]) -> str:
+    """`*` means both."""
+    found = set(_STREAMS) if ALL in streams else set(streams)
+    return ", ".join(name for stream, name in _STREAMS.items() if stream in found)
+
+
+def _tally(counted: dict[str, int]) -> str:
+    """Names with their counts; JSONB does not keep the order of keys."""
+    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{clean(name, 40)} ({count})" for name, count in ordered)
+
+
+def _clock(at: str) -> str:
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
+
+
+def _query(window: dict[str, Any]) -> str:
+    """SQL that lists the window's negatives, to be pasted into psql."""
+    end = datetime.fromisoformat(window["minute"]) + MINUTE
+    start = end - window["window_minutes"] * MINUTE
+    only = "".join(
+        f" AND {column} = '{clean(window[column], 80).replace(chr(39), chr(39) * 2)}'"
+        for column in ("topic", "stream")
+        if window[column] != ALL
+    )
+    return (
+        "SELECT published_at, source, score, text FROM documents JOIN scores USING (published_at, key) "
+        f"WHERE sentiment = 'negative'{only} AND published_at >= '{start:%Y-%m-%d %H:%MZ}' "
+        f"AND published_at < '{end:%Y-%m-%d %H:%MZ}' ORDER BY score LIMIT 20;"
+    )

@@ -1,0 +1,80 @@
+"""Settings of the alerts layer, read from `NEWSQUAKE_ALERTS_*`.
+
+Those who only want alerts need two of them: `apprise_urls` says where they go, `min_negative` how small a spike may be.
+"""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_LONGEST_WINDOW = 240
+
+
+class AlertsSettings(BaseSettings):
+    """When negative sentiment counts as a spike, how an episode lives, and who is told.
+
+    Minutes are minutes of event time (`published_at`) except in `max_age_minutes`, which compares event with wall time.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_ALERTS_", extra="ignore")
+
+    tick_seconds: float = Field(default=10, gt=0, le=3600, description="wall seconds between evaluations")
+    max_lateness_seconds: int = Field(default=120, ge=0, description="how late a message may come and still count")
+    stalled_partition_seconds: int = Field(
+        default=300,
+        ge=0,
+        description="a backlog whose row stands still for so long no longer holds the watermark; 0: it always does",
+    )
+    max_age_minutes: int = Field(default=60, ge=1, description="older minutes are recorded but not sent")
+    replay: bool = Field(default=False, description="history is being replayed: send whatever its age")
+    chunk_minutes: int = Field(default=1440, ge=1, le=10_080, description="minutes evaluated in one transaction")
+
+    windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(15, 60), description="window lengths, minutes")
+    min_negative: int = Field(default=8, ge=2, description="negatives in a window, below which nothing fires")
+    min_sources: int = Field(default=3, ge=1, description="distinct sources among those negatives")
+    min_documents: int = Field(default=5, ge=1, description="distinct texts among them; near-copies are one")
+    false_alarm_rate: float = Field(
+        default=1e-5, gt=0, le=0.05, description="false discovery level of one minute's tests over all series"
+    )
+    effect_size: float = Field(default=2.0, ge=1, description="least ratio of seen to expected (share: of odds)")
+    history_days: int = Field(default=28, ge=1, le=90, description="how far the baseline looks back")
+    min_history_hours: int = Field(default=6, ge=1, description="hours with messages before volume alone may fire")
+
+    critical_negative: int = Field(default=30, ge=2, description="negatives from which an episode is critical")
+    critical_p_value: float = Field(default=1e-12, gt=0, le=0.05, description="and the p-value it needs for that")
+    resolve_after_minutes: int = Field(default=45, ge=1, description="calm minutes that end an episode")
+    cooldown_minutes: int = Field(default=120, ge=0, description="after it, minutes in which its topics stay quiet")
+    notify_resolved: bool = Field(default=True, description="tell when an episode has ended")
+
+    console: bool = Field(default=True, description="print notifications to standard output")
+    apprise_urls: Annotated[list[SecretStr], NoDecode] = Field(
+        default_factory=list, description="where notifications go; a JSON list, or separated by commas or spaces"
+    )
+    delivery_attempts: int = Field(default=8, ge=1, description="tries before a notification counts as failed")
+    delivery_batch: int = Field(default=20, ge=1, description="notifications handed over in one tick")
+
+    @field_validator("apprise_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: Any) -> Any:
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _split_windows(cls, value: Any) -> Any:
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("windows")
+    @classmethod
+    def _check_windows(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1 or max(value) > _LONGEST_WINDOW:
+            raise ValueError(f"windows are 1 to {_LONGEST_WINDOW} minutes long, and there is at least one")
+        return tuple(sorted(set(value)))
+
+
+def _parts(value: str) -> list[Any]:
+    if value.lstrip().startswith("["):
+        found = json.loads(value)
+        return list(found)
+    return value.replace(",", " ").split()

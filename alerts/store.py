@@ -1,0 +1,225 @@
+"""What evaluation reads and writes: the cursor, partitions' progress, episodes, events and the outbox.
+
+All of it belongs to one transaction, which the caller opens. Times in the database are UTC.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects import postgresql
+
+from alerts.episodes import Book, Change, Episode, Member
+from alerts.evidence import Document, Sample
+from alerts.message import Message, compose
+from alerts.series import ALL, MINUTE, Series
+from alerts.settings import AlertsSettings
+from alerts.watermark import Progress
+from storage.tables import (
+    alert_cursor,
+    alert_events,
+    alerts,
+    documents,
+    notifications,
+    scores,
+    sentiment_minute,
+    stream_progress,
+)
+
+_SAMPLE = 300  # distinct texts of a window that are looked at
+_TEXT = 800  # characters of each
+
+
+def read_progress(connection: Connection) -> list[Progress]:
+    """Every partition's progress."""
+    table = stream_progress.c
+    offsets = (table.topic, table.partition, table.next_offset, table.end_offset)
+    query = select(*offsets, table.event_time, table.seen_at, table.updated_at)
+    return [Progress(*row) for row in connection.execute(query.order_by(table.topic, table.partition))]
+
+
+def lock_cursor(connection: Connection) -> datetime | None:
+    """The next minute to evaluate, its row locked to the end of the transaction; None while there are no rollups.
+
+    The first call starts at the earliest rollup.
+    """
+    found: datetime | None
+    found = connection.execute(select(alert_cursor.c.next_minute).with_for_update()).scalar_one_or_none()
+    if found is not None:
+        return found
+    earliest = connection.execute(select(func.min(sentiment_minute.c.bucket))).scalar_one()
+    if earliest is None:
+        return None
+    first = postgresql.insert(alert_cursor).values(only_row=True, next_minute=earliest)
+    connection.execute(first.on_conflict_do_nothing())
+    found = connection.execute(select(alert_cursor.c.next_minute).with_for_update()).scalar_one()
+    return found
+
+
+def move_cursor(connection: Connection, minute: datetime) -> None:
+    """Everything before `minute` has been evaluated."""
+    connection.execute(update(alert_cursor).values(next_minute=minute))
+
+
+def next_minute(connection: Connection, cursor: datetime, window: int) -> datetime | None:
+    """The first minute from `cursor` on whose longest window holds a rollup; None where none does."""
+    bucket = sentiment_minute.c.bucket
+    query = select(func.min(bucket)).where(bucket > cursor - window * MINUTE)
+    found = connection.execute(query).scalar_one()
+    return None if found is None else max(cursor, found)
+
+
+def read_negatives(connection: Connection, series: Series, start: datetime, end: datetime) -> Sample:
+    """Negatives of a series published from `start` up to `end`: one for each content hash, the earliest.
+
+    Above 300 of them the lowest hashes are taken: a sample that is fair, the same each time, and not for sale to
+    whoever posts first or most.
+    """
+    doc, score = documents.c, scores.c
+    wanted = [score.sentiment == "negative", doc.published_at >= start, doc.published_at < end]
+    wanted += [score.published_at >= start, score.published_at < end]
+    if series.topic != ALL:
+        wanted.append(score.topic == series.topic)
+    if series.stream != ALL:
+        wanted.append(doc.stream == series.stream)
+    written = func.concat_ws(" ", func.nullif(doc.title, ""), func.left(doc.text, _TEXT)).label("written")
+    columns = (doc.published_at, doc.key, doc.source, doc.stream, doc.author, written, doc.entities, doc.content_hash)
+    joined = documents.join(scores, (doc.published_at == score.published_at) & (doc.key == score.key))
+    one_each = (
+        select(*columns, score.score)
+        .select_from(joined)
+        .where(*wanted)
+        .ext(postgresql.distinct_on(doc.content_hash))
+        .order_by(doc.content_hash, doc.published_at, doc.key, score.model_id)
+        .subquery()
+    )
+    query = select(one_each, func.count().over()).order_by(one_each.c.content_hash).limit(_SAMPLE)
+    rows = connection.execute(query).all()
+    found = sorted((_document(tuple(row)) for row in rows), key=lambda document: (document.published_at, document.key))
+    return Sample(tuple(found), int(rows[0][-1]) if rows else 0)
+
+
+def _document(row: Sequence[Any]) -> Document:
+    published_at, key, source, stream, author, text, entities, content_hash, score, _ = row
+    return Document(
+        published_at, str(key), source, stream, author, text, tuple(entities), int(content_hash), float(score)
+    )
+
+
+def read_book(connection: Connection, since: datetime) -> Book:
+    """The open episode, and those that ended after `since`."""
+    table = alerts.c
+    query = select(alerts).where((table.state != "resolved") | (table.resolved_at >= since)).order_by(table.alert_id)
+    book = Book()
+    for row in connection.execute(query):
+        episode = _episode(row)
+        if episode.resolved_at is None:
+            book.current = episode
+        else:
+            book.ended.append(episode)
+    return book
+
+
+def _episode(row: Row[Any]) -> Episode:
+    reasons = dict(row.reasons)
+    members = [
+        Member(Series(item["topic"], item["stream"]), datetime.fromisoformat(item["since"])) for item in row.members
+    ]
+    return Episode(
+        alert_id=row.alert_id,
+        topic=row.topic,
+        stream=row.stream,
+        severity=row.severity,
+        test=row.test,
+        window=row.window_minutes,
+        opened_at=row.opened_at,
+        last_seen_at=row.last_seen_at,
+        resolved_at=row.resolved_at,
+        expected=row.expected,
+        observed=row.observed,
+        messages=row.messages,
+        p_value=row.p_value,
+        sources=row.sources,
+        contents=row.contents,
+        peak=int(reasons.pop("peak", row.observed)),
+        members=members,
+        reasons=reasons,
+    )
+
+
+def save(
+    connection: Connection,
+    book: Book,
+    changes: Sequence[Change],
+    settings: AlertsSettings,
+    channels: Sequence[str],
+    now: datetime,
+) -> None:
+    """Write the episodes that changed, an event for each change, and its notifications for every channel."""
+    touched = {id(change.episode): change.episode for change in changes}
+    if book.current is not None:
+        touched[id(book.current)] = book.current
+    for episode in touched.values():
+        _save_episode(connection, episode, now)
+    for change in changes:
+        event = insert(alert_events).values(
+            alert_id=change.episode.alert_id, at=change.at, kind=change.kind, detail=change.detail, recorded_at=now
+        )
+        event_id = connection.execute(event.returning(alert_events.c.event_id)).scalar_one()
+        if change.notify and channels:
+            rows = _notifications(event_id, change, compose(change), settings, channels, now)
+            connection.execute(insert(notifications), rows)
+
+
+def _save_episode(connection: Connection, episode: Episode, now: datetime) -> None:
+    """Insert or update; an acknowledged episode stays so until it is resolved."""
+    values: dict[str, Any] = {
+        "topic": episode.topic,
+        "stream": episode.stream,
+        "severity": episode.severity,
+        "test": episode.test,
+        "window_minutes": episode.window,
+        "last_seen_at": episode.last_seen_at,
+        "resolved_at": episode.resolved_at,
+        "expected": episode.expected,
+        "observed": episode.observed,
+        "messages": episode.messages,
+        "p_value": episode.p_value,
+        "sources": episode.sources,
+        "contents": episode.contents,
+        "members": [
+            {"topic": member.series.topic, "stream": member.series.stream, "since": _iso(member.since)}
+            for member in episode.members
+        ],
+        "reasons": {**episode.reasons, "peak": episode.peak},
+    }
+    if episode.resolved_at is not None:
+        values["state"] = "resolved"
+    if episode.alert_id is not None:
+        connection.execute(update(alerts).where(alerts.c.alert_id == episode.alert_id).values(**values))
+        return
+    first = {"state": "firing", "opened_at": episode.opened_at, "created_at": now}
+    query = insert(alerts).values(**{**first, **values}).returning(alerts.c.alert_id)
+    episode.alert_id = connection.execute(query).scalar_one()
+
+
+def _notifications(
+    event_id: int, change: Change, message: Message, settings: AlertsSettings, channels: Sequence[str], now: datetime
+) -> list[dict[str, Any]]:
+    """Outbox rows; muted where the minute is too old to bother anyone and this is no replay."""
+    old = now - change.at > timedelta(minutes=settings.max_age_minutes) and not settings.replay
+    row = {
+        "event_id": event_id,
+        "state": "muted" if old else "pending",
+        "title": message.title,
+        "body": message.body,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "created_at": now,
+    }
+    return [{**row, "channel": channel} for channel in channels]
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()

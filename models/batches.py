@@ -1,0 +1,82 @@
+"""Token ids of rows, grouped into right-padded batches of similar length, with training noise.
+
+Everything here is a function of a seed: the same seed gives the same batches, which is what lets a resumed run continue
+exactly where it stopped.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from models.model import pad_token_id
+
+_CASHTAG = re.compile(r"\$[A-Za-z]{1,6}\b|#\w+#?")
+_POOL = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Right-padded token ids (n, longest), real lengths (n,) and the positions of the rows in their list."""
+
+    ids: Tensor
+    lengths: Tensor
+    rows: Tensor
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Return the token ids of each text, cut to `max_tokens`; a text without tokens becomes one padding token."""
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, verbose=False)
+    pad = pad_token_id(tokenizer)
+    return [ids or [pad] for ids in encoded["input_ids"]]
+
+
+def noisy(text: str, rng: random.Random) -> str:
+    """Return the text as another writer might have typed it: no cashtags, a slip of the keys, upper case, cut short."""
+    draw = rng.random()
+    if draw < 0.1:
+        return _CASHTAG.sub("", text) or text
+    if draw < 0.2 and len(text) > 12:
+        at = rng.randrange(1, len(text) - 2)
+        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    if draw < 0.25:
+        return text.strip(" .。!！?？") or text
+    return text
+
+
+def drop_tokens(ids: Sequence[int], share: float, rng: random.Random) -> list[int]:
+    """Drop about `share` of the tokens but never the last one, which is pooled."""
+    return [token for token in ids[:-1] if rng.random() >= share] + [ids[-1]]
+
+
+def shuffled_batches(ids: Sequence[Sequence[int]], size: int, pad: int, seed: int) -> list[Batch]:
+    """Group all rows into batches of `size` with little padding, in random order: sorted within pools of 40 batches."""
+    rng = random.Random(seed)
+    order = list(range(len(ids)))
+    rng.shuffle(order)
+    groups: list[list[int]] = []
+    for start in range(0, len(order), size * _POOL):
+        pool = sorted(order[start : start + size * _POOL], key=lambda row: len(ids[row]))
+        groups.extend(pool[at : at + size] for at in range(0, len(pool), size))
+    rng.shuffle(groups)
+    return [padded([ids[row] for row in group], pad, group) for group in groups]
+
+
+def ordered_batches(ids: Sequence[Sequence[int]], size: int, pad: int) -> list[Batch]:
+    """Group all rows into batches of `size`, longest last."""
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    groups = [order[at : at + size] for at in range(0, len(order), size)]
+    return [padded([ids[row] for row in group], pad, group) for group in groups]
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int, rows: Sequence[int]) -> Batch:
+    """Pad to a multiple of four tokens, so that few distinct shapes reach the kernels."""
+    longest = -(-max(len(row) for row in ids) // 4) * 4
+    block = torch.full((len(ids), longest), pad, dtype=torch.long)
+    for at, row in enumerate(ids):
+        block[at, : len(row)] = torch.tensor(row)
+    return Batch(block, torch.tensor([len(row) for row in ids]), torch.tensor(rows))

@@ -1,0 +1,215 @@
+"""`newsquake model`: train, evaluate and describe classifiers.
+
+Torch and transformers are imported inside the commands, so that `--help` answers at once. Exit codes: 0 fine, 1 the
+work failed, 2 wrong usage, settings or input; every failure is one line on stderr.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import DataError, ModelError, TrainingError
+
+if TYPE_CHECKING:
+    from models.evaluate import Evaluation
+    from models.quality import HeadQuality
+    from models.settings import ModelsSettings
+    from models.train import TrainReport
+
+model = typer.Typer(help="Train, evaluate and describe classifiers.", no_args_is_help=True)
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+_FILES = Annotated[list[Path], typer.Argument(help="JSONL or CSV files: text, sentiment?, topic?, lang?")]
+_CHECKPOINT = Annotated[str | None, typer.Option(help="Folder or hub name; the configured checkpoint if not given.")]
+_DEVICE = Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")]
+
+
+@model.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the new checkpoint.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="JSONL or CSV: text, sentiment?, topic?, lang?")] = None,
+    base: Annotated[
+        str, typer.Option(help="What to start from: shipped, scratch, a folder or a hub name.")
+    ] = "shipped",
+    recipe: Annotated[str | None, typer.Option(help="Rebuild by a recipe (`default` or a .toml) instead.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the recipe's labelled files.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    lr: Annotated[float | None, typer.Option(min=0.0)] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="Epochs without a better one before stopping.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=8)] = None,
+    held_back: Annotated[int, typer.Option(min=1, max=50, help="Percent of the contents held back.")] = 10,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    device: _DEVICE = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint in --out.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Fine-tune a classifier on labelled files, or rebuild one by its recipe."""
+    given = {
+        "epochs": epochs, "batch_size": batch_size, "lr": lr, "patience": patience,
+        "max_tokens": max_tokens, "seed": seed, "device": device,
+    }  # fmt: skip
+    with _reported():
+        if bool(files) == bool(recipe):
+            raise DataError("name labelled files to train on, or a --recipe with --data")
+        if not (resume or overwrite) and any(out.glob("**/model.safetensors")):
+            raise DataError(f"{out} already holds a checkpoint: choose another --out, or --resume or --overwrite")
+        if recipe:
+            report = _rebuild(recipe, data, out, resume, given, as_json)
+        else:
+            report = _fine_tune(files or [], base, out, held_back, resume, given, as_json)
+        _show_training(report, as_json)
+
+
+@model.command()
+def evaluate(
+    files: _FILES,
+    checkpoint: _CHECKPOINT = None,
+    device: _DEVICE = None,
+    peer: Annotated[
+        list[Path] | None, typer.Option(help="Also train TF-IDF + logistic regression on this file and compare.")
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Measure a checkpoint on labelled files: accuracy, F1 and calibration error, also by language."""
+    with _reported():
+        from models.engine import Engine
+        from models.evaluate import compare, tfidf_peer
+        from models.evaluate import evaluate as measure_engine
+        from models.rows import read_rows
+
+        rows = read_rows(files)
+        results = [measure_engine(Engine.load(_settings(checkpoint, device)), rows)]
+        if peer:
+            results.append(compare("tf-idf + logistic regression", rows, *tfidf_peer(read_rows(peer), rows)))
+        _show_evaluation(results, as_json)
+
+
+@model.command()
+def info(checkpoint: _CHECKPOINT = None, as_json: _JSON = False) -> None:
+    """Describe a checkpoint: identity, shape, size, calibration, and how this machine would run it."""
+    with _reported():
+        from models.describe import describe
+
+        facts = describe(_settings(checkpoint, None))
+        if as_json:
+            typer.echo(json.dumps(facts, ensure_ascii=False))
+            return
+        table = Table(show_header=False, box=None)
+        for name, value in facts.items():
+            table.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
+        Console().print(table)
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Turn a known failure into one line on stderr and its exit code."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "NEWSQUAKE_MODELS_" + ".".join(str(part) for part in first["loc"]).upper()
+        typer.echo(f"error: {field}: {first['msg']} (found {first['input']!r})", err=True)
+        raise typer.Exit(2) from error
+    except ModelError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, TrainingError) else 2) from error
+
+
+def _settings(checkpoint: str | None, device: str | None) -> "ModelsSettings":
+    from models.settings import ModelsSettings
+
+    given = {"checkpoint": checkpoint, "device": device}
+    return ModelsSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _fine_tune(
+    files: list[Path], base: str, out: Path, held_back: int, resume: bool, given: dict[str, Any], quiet: bool
+) -> "TrainReport":
+    from models.build import scratch
+    from models.model import load_base
+    from models.recipe import overridden
+    from models.rows import read_rows, split_rows
+    from models.settings import SHIPPED_CHECKPOINT
+    from models.train import TrainSettings
+    from models.train import train as run
+
+    settings = overridden(TrainSettings(), **given)
+    rows, held = split_rows(read_rows(files), held_back)
+    if base == "scratch":
+        start, tokenizer = scratch(rows, settings.seed)
+    else:
+        start, tokenizer = load_base(str(SHIPPED_CHECKPOINT) if base == "shipped" else base)
+    with _progress(quiet) as watch:
+        return run(start, tokenizer, rows, held, settings, out, resume=resume, watch=watch.step)
+
+
+def _rebuild(
+    recipe: str, data: Path | None, out: Path, resume: bool, given: dict[str, Any], quiet: bool
+) -> "TrainReport":
+    from dataclasses import replace
+
+    from models.build import build
+    from models.recipe import load_recipe, overridden
+
+    if data is None:
+        raise DataError("--recipe needs --data: the folder of its labelled files")
+    loaded = load_recipe(recipe)
+    loaded = replace(loaded, train=overridden(loaded.train, **given))
+    with _progress(quiet) as watch:
+        return build(loaded, data, out, resume=resume, watch_teacher=watch.stage, watch_student=watch.step)
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    from models.progress import TrainingProgress
+
+    with TrainingProgress(Console(stderr=True, quiet=quiet)) as progress:
+        yield progress
+
+
+def _show_training(report: "TrainReport", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+        return
+    table = Table(title=f"Held-back rows, best epoch {report.best_epoch}")
+    _head_columns(table, "epoch")
+    for epoch in report.epochs:
+        _head_rows(table, f"{epoch.number}{' *' if epoch.number == report.best_epoch else ''}", epoch.figures)
+    _head_rows(table, "calibrated", report.figures)
+    Console().print(table)
+    typer.echo(f"checkpoint: {report.out}")
+
+
+def _show_evaluation(results: list["Evaluation"], as_json: bool) -> None:
+    if as_json:
+        peers = {"peer": results[1].as_dict()} if len(results) > 1 else {}
+        typer.echo(json.dumps(results[0].as_dict() | peers, ensure_ascii=False))
+        return
+    for result in results:
+        table = Table(title=result.model_id)
+        _head_columns(table, "rows")
+        _head_rows(table, "all", result.overall)
+        for lang, figures in result.by_lang.items():
+            _head_rows(table, lang, figures)
+        Console().print(table)
+
+
+def _head_columns(table: Table, first: str) -> None:
+    for name in (first, "head", "n", "accuracy", "macro F1", "weighted F1", "ECE"):
+        table.add_column(name, justify="left" if name in (first, "head") else "right")
+
+
+def _head_rows(table: Table, name: str, figures: "HeadQuality") -> None:
+    for head, quality in (("sentiment", figures.sentiment), ("topic", figures.topic)):
+        if quality.n:
+            values = (quality.accuracy, quality.macro_f1, quality.weighted_f1, quality.ece)
+            table.add_row(name, head, str(quality.n), *(f"{value:.3f}" for value in values))

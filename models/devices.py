@@ -1,0 +1,53 @@
+"""Which device and precision this machine offers."""
+
+import contextlib
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from models.errors import SettingsError
+
+
+def pick_device(wanted: str) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda[:N]`.
+
+    Raises:
+        SettingsError: a GPU is asked for that is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise SettingsError(f"device {wanted!r} is not here ({torch.cuda.device_count()} GPUs): use auto or cpu")
+    return device
+
+
+def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """Return the precision for `auto`, `float32` or `bfloat16`: auto never picks one that the hardware emulates."""
+    if wanted == "auto":
+        return torch.bfloat16 if native_bfloat16(device) else torch.float32
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Tell whether the device multiplies bfloat16 in hardware (AVX512-BF16 or AMX on a CPU, Ampere on a GPU)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return mixed precision for training where bfloat16 is native, and nothing elsewhere."""
+    if native_bfloat16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())

@@ -1,0 +1,121 @@
+"""Recipes: committed descriptions from which `newsquake model train --recipe NAME` rebuilds a shipped checkpoint."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from models.errors import DataError
+from models.patterns import fill_patterns
+from models.rows import Row, content_bucket, read_rows
+from models.train import TrainSettings
+
+_PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class StudentSettings:
+    """Shape of the classifier that is built from nothing."""
+
+    vocabulary: int
+    layers: int
+    width: int
+    heads: int
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSettings:
+    """How the teacher is fine-tuned before it teaches."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    head_lr: float
+    frozen_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One labelled file and how often its rows are shown in an epoch."""
+
+    path: str
+    repeat: int = 1
+    teacher: bool = True
+    """Whether the teacher is fine-tuned on it too."""
+    fill: int = 0
+    """For a file of sentence patterns: rows made of each; they are only trained on, never held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a rebuild depends on, besides the labelled files themselves."""
+
+    sources: tuple[Source, ...]
+    test: int
+    held_back: int
+    student: StudentSettings
+    teacher: TeacherSettings
+    train: TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRows:
+    """The rows of a recipe, split by content; `repeats` and `taught` go with the training rows."""
+
+    train: list[Row]
+    repeats: list[int]
+    taught: list[bool]
+    held_back: list[Row]
+    test: list[Row]
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a recipe that comes with the package, or any `.toml` file.
+
+    Raises:
+        DataError: there is no such recipe, or a field of it is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else _PACKAGE / "recipes" / f"{name}.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Recipe(
+            sources=tuple(Source(**source) for source in raw["data"]["files"]),
+            test=int(raw["data"]["test"]),
+            held_back=int(raw["data"]["held_back"]),
+            student=StudentSettings(**raw["student"]),
+            teacher=TeacherSettings(**raw["teacher"]),
+            train=TrainSettings(**raw["train"]),
+        )
+    except OSError as error:
+        raise DataError(f"no recipe {name!r}: use `default` or name a .toml file") from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"recipe {path}: {error}") from error
+
+
+def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
+    """Read the recipe's files, `corpus/` ones from the package and the others below `data`, and split them by content.
+
+    Raises:
+        DataError: a file is missing or a row in it is wrong.
+    """
+    gathered = RecipeRows([], [], [], [], [])
+    for source in recipe.sources:
+        path = (_PACKAGE if source.path.startswith("corpus/") else data) / source.path
+        for row in fill_patterns(path, source.fill, recipe.train.seed) if source.fill else read_rows([path]):
+            bucket = 100 if source.fill else content_bucket(row.text)
+            if bucket < recipe.test:
+                gathered.test.append(row)
+            elif bucket < recipe.test + recipe.held_back:
+                gathered.held_back.append(row)
+            else:
+                gathered.train.append(row)
+                gathered.repeats.append(source.repeat)
+                gathered.taught.append(source.teacher)
+    return gathered
+
+
+def overridden(settings: TrainSettings, **given: Any) -> TrainSettings:
+    """Return the settings with every given value that is not None."""
+    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return TrainSettings(**known | {name: value for name, value in given.items() if value is not None})

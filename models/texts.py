@@ -1,0 +1,31 @@
+"""What happens to a text before the tokenizer sees it, and which texts share a forward pass."""
+
+import hashlib
+from collections.abc import Sequence
+
+_LONGEST_TOKEN = 24
+
+
+def presentable(text: str, max_tokens: int) -> str:
+    """Return the text as valid Unicode without null bytes, cut to what `max_tokens` can at most cover.
+
+    The tokenizer is written in Rust and refuses lone surrogates; cutting first keeps a text of 20,000 characters cheap.
+    """
+    head = text[: max_tokens * _LONGEST_TOKEN].replace("\x00", " ")
+    return head.encode("utf-8", "replace").decode("utf-8")
+
+
+def content_key(text: str) -> bytes:
+    """Return 16 bytes that identify the exact text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def length_sorted_groups(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Group positions, shortest first, so that rows times longest row fits the budget; a longer row is alone."""
+    groups: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups and (len(groups[-1]) + 1) * lengths[position] <= token_budget:
+            groups[-1].append(position)
+        else:
+            groups.append([position])
+    return groups

@@ -1,0 +1,134 @@
+"""The real worker as a process of its own, on topics and a database of the test's own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from newsquake.stack.guardian import Guardian
+from pipeline.settings import PipelineSettings
+from pipeline.topics import create_topics
+from storage.settings import StorageSettings
+
+
+@pytest.fixture
+def pipeline(broker: str, topic_names: Callable[[str], str]) -> PipelineSettings:
+    """Settings with fresh topics and a consumer group of their own."""
+    settings = PipelineSettings(
+        broker=broker,
+        group=topic_names("group"),
+        news_topic=topic_names("news"),
+        comments_topic=topic_names("comments"),
+        dead_letter_topic=topic_names("dead-letters"),
+        partitions=2,
+    )
+    create_topics(settings)
+    return settings
+
+
+def environment(pipeline: PipelineSettings, storage: StorageSettings) -> dict[str, str]:
+    """What a worker process needs to work with these topics and this database."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("NEWSQUAKE_")}
+    return own | {
+        "NEWSQUAKE_PIPELINE_BROKER": pipeline.broker,
+        "NEWSQUAKE_PIPELINE_GROUP": pipeline.group,
+        "NEWSQUAKE_PIPELINE_NEWS_TOPIC": pipeline.news_topic,
+        "NEWSQUAKE_PIPELINE_COMMENTS_TOPIC": pipeline.comments_topic,
+        "NEWSQUAKE_PIPELINE_DEAD_LETTER_TOPIC": pipeline.dead_letter_topic,
+        "NEWSQUAKE_PIPELINE_BATCH_SIZE": "64",
+        "NEWSQUAKE_STORAGE_URL": storage.url.get_secret_value(),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+
+class Workers:
+    """Starts worker processes and ends those it started."""
+
+    def __init__(self, env: dict[str, str], folder: Path, guardian: Guardian) -> None:
+        self._env = env
+        self._log = folder / "worker.log"
+        self._guardian = guardian
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+        """A worker: the real one, or whatever `command` is (for controls)."""
+        argv = [sys.executable, *(command or ("-m", "newsquake", "worker"))]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(argv, env=self._env, stdout=log, stderr=log, start_new_session=True)
+        self._started.append(process)
+        self._guardian.watch(process.pid, signal.SIGTERM)
+        return process
+
+    @property
+    def log(self) -> str:
+        """What all of them have logged."""
+        return self._log.read_text("utf-8", "replace")
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def workers(
+    pipeline: PipelineSettings, storage_settings: StorageSettings, tmp_path: Path, guardian: Guardian
+) -> Iterator[Workers]:
+    """Workers on the test's own topics and database."""
+    started = Workers(environment(pipeline, storage_settings), tmp_path, guardian)
+    yield started
+    started.close()
+
+
+def produce(pipeline: PipelineSettings, values: Sequence[tuple[str, bytes | None]]) -> None:
+    """Send (topic, value) pairs and wait until Kafka has acknowledged every one."""
+    producer = KafkaProducer(
+        bootstrap_servers=pipeline.broker, acks="all", compression_type="lz4", linger_ms=20, max_request_size=8 << 20
+    )
+    sent = [producer.send(topic, key=b"wire", value=value) for topic, value in values]
+    producer.flush()
+    for future in sent:
+        future.get(30)
+    producer.close()
+
+
+def read_all(pipeline: PipelineSettings, topic: str) -> list[tuple[bytes, dict[str, str]]]:
+    """Every record of a topic as (value, headers)."""
+    consumer = KafkaConsumer(bootstrap_servers=pipeline.broker, enable_auto_commit=False, group_id=None)
+    partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning(*partitions)
+    left = sum(consumer.end_offsets(partitions).values())
+    found: list[tuple[bytes, dict[str, str]]] = []
+    deadline = time.monotonic() + 30
+    while len(found) < left and time.monotonic() < deadline:
+        for records in consumer.poll(500).values():
+            found += [(record.value, {name: value.decode() for name, value in record.headers}) for record in records]
+    consumer.close()
+    return found
+
+
+def count(database: Engine, table: str = "documents") -> int:
+    """Rows of a table, -1 while the database does not answer."""
+    try:
+        with database.connect() as connection:
+            return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+    except SQLAlchemyError:
+        return -1
+
+
+def eventually(holds: Callable[[], bool], *, within: float, what: str) -> None:
+    """Wait until `holds()`; fail with `what` after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within:.0f} s: {what}"
+        time.sleep(0.1)

@@ -1,0 +1,104 @@
+"""The database or the broker goes away under a real worker, comes back, and nothing is missing."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from newsquake.servers.kafka import Kafka
+from newsquake.servers.postgres import Postgres
+from newsquake.stack.guardian import Guardian
+from pipeline.settings import PipelineSettings
+from pipeline.topics import create_topics
+from storage import migrate
+from storage.engine import open_engine
+from storage.settings import StorageSettings
+from tests.integration.conftest import Workers, count, environment, eventually, produce
+from tests.integration.test_delivery import ids, messages
+from tests.storage.rows import recount, rollups
+
+OUTAGE = 10.0  # seconds
+
+
+@pytest.fixture
+def own_postgres(server_dir: Path, guardian: Guardian, topic_names: Callable[[str], str]) -> Iterator[Postgres]:
+    """A PostgreSQL server that a test may kill."""
+    server = Postgres(server_dir / topic_names("pg"), server_dir / "own-postgres.log", watch=guardian.watch)
+    server.start()
+    yield server
+    server.stop(2)
+
+
+def test_the_worker_waits_while_the_database_is_gone_and_then_goes_on(
+    own_postgres: Postgres, pipeline: PipelineSettings, tmp_path: Path, guardian: Guardian
+) -> None:
+    storage = StorageSettings(url=SecretStr(own_postgres.url))
+    database = open_engine(storage)
+    migrate.upgrade(database)
+    workers = Workers(environment(pipeline, storage), tmp_path, guardian)
+    try:
+        produce(pipeline, messages(pipeline.news_topic, 2_000))
+        process = workers.start()
+        eventually(lambda: count(database) > 200, within=90, what="work under way")
+        assert own_postgres.pid is not None
+        os.kill(own_postgres.pid, signal.SIGQUIT)
+        eventually(lambda: count(database) < 0, within=10, what="the database gone")
+        produce(pipeline, messages(pipeline.comments_topic, 1_000, start=2_000))
+        time.sleep(OUTAGE)
+        own_postgres.start()
+        eventually(lambda: count(database) >= 3_000, within=90, what="everything stored")
+        assert process.poll() is None, "the worker waits; it need not be restarted"
+        assert "retrying" in workers.log
+        assert ids(database) == list(range(3_000))
+        assert rollups(database) == recount(database)
+    finally:
+        workers.close()
+        database.dispose()
+
+
+@pytest.fixture
+def own_kafka(server_dir: Path, guardian: Guardian, topic_names: Callable[[str], str]) -> Iterator[Kafka]:
+    """An Apache Kafka that a test may kill; messages survive that."""
+    home = os.environ.get("NEWSQUAKE_KAFKA_HOME")
+    if not home:
+        pytest.skip("NEWSQUAKE_KAFKA_HOME is not set: the crash of a durable broker is not tried")
+    folder = server_dir / topic_names("kafka")
+    server = Kafka(Path(home), folder, server_dir / "own-kafka.log", watch=guardian.watch)
+    server.start()
+    yield server
+    server.stop(3)
+
+
+def test_nothing_is_lost_when_the_broker_and_the_worker_are_killed(
+    own_kafka: Kafka,
+    storage_settings: StorageSettings,
+    database: Engine,
+    tmp_path: Path,
+    guardian: Guardian,
+) -> None:
+    pipeline = PipelineSettings(broker=own_kafka.address, partitions=2)
+    create_topics(pipeline)
+    workers = Workers(environment(pipeline, storage_settings), tmp_path, guardian)
+    total = 6_000
+    try:
+        produce(pipeline, messages(pipeline.news_topic, total))
+        for share in (0.1, 0.4):
+            process = workers.start()
+            eventually(lambda share=share: count(database) >= total * share, within=90, what=f"{share:.0%} stored")
+            process.send_signal(signal.SIGKILL)
+        process = workers.start()
+        eventually(lambda: count(database) >= total * 0.6, within=90, what="60 % stored")
+        own_kafka.kill()
+        time.sleep(3)
+        own_kafka.start()
+        produce(pipeline, messages(pipeline.comments_topic, 500, start=total))
+        eventually(lambda: count(database) >= total + 500, within=120, what="everything stored")
+        assert ids(database) == list(range(total + 500))
+        assert rollups(database) == recount(database)
+    finally:
+        workers.close()
