@@ -79,9 +79,9 @@ def low_floor(settings: AlertsSettings) -> int:
 
 
 def assess(rollups: Rollups, windows: Windows, baseline: Baseline, columns: slice, settings: AlertsSettings) -> Hour:
-    """Spikes and high series of the minutes `columns` (all within the baseline's hour)."""
+    """Spikes and high series, of those that the baseline knows, in the minutes `columns` (all in its hour)."""
     n, negative = windows.n[:, :, columns], windows.negative[:, :, columns]
-    window, row, minute = np.nonzero(negative >= low_floor(settings))
+    window, row, minute = np.nonzero((negative >= low_floor(settings)) & baseline.fitted[:, np.newaxis])
     if not window.size:
         return Hour()
     length = np.asarray(windows.lengths, dtype=np.float64)[window] * (MINUTE / HOUR)
@@ -149,8 +149,7 @@ class _Law:
     def of(cls, baseline: Baseline, row: npt.NDArray[np.int64], hours: Floats, traffic: Floats) -> "_Law":
         usual = baseline.mean[row] * hours
         mean = usual * traffic
-        doubt = baseline.dispersion[row] / (np.maximum(baseline.mean[row], 0.02) * np.maximum(baseline.backing[row], 1))
-        variance = baseline.dispersion[row] * mean + mean * mean * (doubt + _DRIFT)
+        variance = baseline.dispersion[row] * mean + mean * mean * (baseline.doubt[row] + _DRIFT)
         return cls(mean, variance, usual, baseline.share[row], baseline.concentration[row])
 
 

@@ -24,7 +24,8 @@ _OUTBREAK = 2.58  # residuals above are weighted down (Noufaily et al.)
 _SHRINK_HOURS = 6.0  # weight of the recent level against the same hour of other days
 _PROFILE_HOURS = 3.0
 _PRIOR_LEVEL, _PRIOR_HOURS = 0.5, 1.0  # negatives an hour of a series never seen, and their weight
-_PRIOR_DISPERSION, _DISPERSION_HOURS = 1.5, 12.0
+_PRIOR_DISPERSION, _DISPERSION_HOURS = 2.0, 12.0
+_NEW_HOUR = 0.5  # squared coefficient of variation of an hour of the day that was never seen
 _PRIOR_SHARE, _SHARE_MESSAGES, _SERIES_MESSAGES = 0.25, 100.0, 20.0
 _PRIOR_CORRELATION, _CORRELATION_PAIRS, _LEAST_CORRELATION, _MOST_CORRELATION = 0.03, 200.0, 0.015, 0.3
 _MEDIAN_CHI2 = 0.4549
@@ -32,55 +33,72 @@ _MEDIAN_CHI2 = 0.4549
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Each array is [series].
+    """Each array is [series]; what was not `fitted` is zero, but for `seen`.
 
     `mean` and `messages`: negatives and messages expected in the hour. `dispersion` (>= 1): variance over mean of
-    hourly negatives. `backing`: hours that stand behind `mean`. `share`: expected share of negatives, with the
-    beta-binomial `concentration` (a + b). `seen`: whether the series had any message. `hours`: hours with any traffic.
+    hourly negatives. `doubt`: squared coefficient of variation of `mean` itself, from few hours of history. `share`:
+    expected share of negatives, with the beta-binomial `concentration` (a + b). `seen`: whether the series had any
+    message. `hours`: hours with any traffic.
     """
 
     mean: Floats
     messages: Floats
     dispersion: Floats
-    backing: Floats
+    doubt: Floats
     share: Floats
     concentration: Floats
     seen: Flags
+    fitted: Flags
     hours: int
 
 
-def fit(rollups: Rollups, hour: datetime, excluded: Flags, *, days: int, guard: int) -> Baseline:
+def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, days: int, guard: int) -> Baseline:
     """The baseline of the UTC hour that starts at `hour`.
 
     Args:
         rollups: must hold the `days` before `hour`.
+        wanted: [series], which ones to fit; the sums over all topics are fitted in any case.
         excluded: [series, hours of `rollups`], True where an episode was running: those hours teach nothing.
         days: length of the history.
         guard: hours just before `hour` that are left out, so that a spike in the making is not its own baseline.
     """
     end = rollups.hour_index(hour)
     span = slice(end - 24 * days, end)
-    y = rollups.hour_negative[:, span].astype(np.float64)
-    n = rollups.hour_n[:, span].astype(np.float64)
+    fitted = wanted | np.array([item.topic == ALL for item in rollups.series])
+    rows = np.flatnonzero(fitted)
+    series = tuple(rollups.series[row] for row in rows)
+    total = series.index(Series(ALL, ALL))
+    y, n = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_negative, rollups.hour_n))
+    seen = rollups.hour_n[:, span]
     if guard:
         y[:, -guard:] = n[:, -guard:] = 0
+        seen = seen[:, :-guard]
     # An hour in which nothing at all arrived (an outage, a closed feed) says nothing about anyone.
-    active = n[_row(rollups.series, Series(ALL, ALL))] > 0
+    active = n[total] > 0
     age = np.arange(24 * days, 0, -1) / 24
-    weight = np.where(active & ~excluded[:, span], 0.5 ** (age / _RECENCY_DAYS), 0.0)
+    weight = np.where(active & ~excluded[rows, span], 0.5 ** (age / _RECENCY_DAYS), 0.0)
     grid = _DayGrid(hour, days)
-    profile = grid.profile(n[_row(rollups.series, Series(ALL, ALL))], weight[_row(rollups.series, Series(ALL, ALL))])
+    profile = grid.profile(n[total], weight[total])
     mean, dispersion, kept = _robust(grid, y, weight, profile)
     near = grid.here(kept)
-    share, concentration = _shares(rollups.series, y, n, kept)
+    backing = np.maximum(near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)), 1.0)
+    doubt = dispersion / (np.maximum(mean, 0.02) * backing) + _NEW_HOUR * _SHRINK_HOURS / (near + _SHRINK_HOURS)
+    share, concentration = _shares(series, y, n, kept)
+
+    def everywhere(values: Floats) -> Floats:
+        filled = np.zeros(fitted.shape)
+        filled[rows] = values
+        return filled
+
     return Baseline(
-        mean=mean,
-        messages=grid.smooth(n, kept, profile)[:, grid.weekend, 0],
-        dispersion=dispersion,
-        backing=near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)),
-        share=share,
-        concentration=concentration,
-        seen=np.asarray(n.sum(axis=1) > 0),
+        mean=everywhere(mean),
+        messages=everywhere(grid.smooth(n, kept, profile)[:, grid.weekend, 0]),
+        dispersion=everywhere(dispersion),
+        doubt=everywhere(doubt),
+        share=everywhere(share),
+        concentration=everywhere(concentration),
+        seen=np.asarray(seen.sum(axis=1) > 0),
+        fitted=fitted,
         hours=int(active.sum()),
     )
 
@@ -125,10 +143,6 @@ class _DayGrid:
         return np.asarray(np.where(self.kinds == 1, both[:, 1], both[:, 0]), dtype=np.float64)
 
 
-def _row(series: tuple[Series, ...], wanted: Series) -> int:
-    return series.index(wanted)
-
-
 def _robust(grid: _DayGrid, y: Floats, weight: Floats, profile: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean at the judged hour, dispersion, and the weights that are left after outbreaks are weighted down."""
     kept = weight
@@ -159,7 +173,7 @@ def _shares(series: tuple[Series, ...], y: Floats, n: Floats, weight: Floats) ->
     """Share of negatives and the beta's concentration by series; the stream's own total is the prior's mean."""
     negatives, messages = (weight * y).sum(axis=1), (weight * n).sum(axis=1)
     pooled = (negatives + _PRIOR_SHARE * _SHARE_MESSAGES) / (messages + _SHARE_MESSAGES)
-    totals = np.array([_row(series, Series(ALL, item.stream)) for item in series])
+    totals = np.array([series.index(Series(ALL, item.stream)) for item in series])
     parent = pooled[totals]
     share = (negatives + parent * _SERIES_MESSAGES) / (messages + _SERIES_MESSAGES)
     variance = n * (share * (1 - share))[:, np.newaxis]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import structlog
 from sqlalchemy import Connection, Engine
 
 from alerts import store
@@ -21,9 +20,7 @@ from alerts.episodes import Book, Change, Examine, step
 from alerts.evidence import Confirmed, Evidence, confirm, weigh
 from alerts.series import ALL, HOUR, MINUTE, Rollups, Series, assemble, floor_hour, read_hours, read_minutes
 from alerts.settings import AlertsSettings
-from alerts.watermark import watermark
-
-log = structlog.get_logger()
+from alerts.watermark import settled_until
 
 _TEACHES_AFTER = timedelta(hours=24)  # an episode that lasts longer is the new normal
 
@@ -71,11 +68,12 @@ def _look(
 ) -> Hour:
     """Assess the minutes of one hour, unless too few negatives are in any of them."""
     floor = settings.min_negative if book.current is None else low_floor(settings)
-    if windows.busiest[columns].max(initial=0) < floor:
+    wanted = np.asarray(windows.negative[:, :, columns].max(axis=(0, 2), initial=0) >= floor)
+    if not wanted.any():
         return Hour()
     guard = -(-max(settings.windows) // 60)
     excluded = _taught_nothing(rollups, hour, book, settings)
-    baseline = fit(rollups, hour, excluded, days=settings.history_days, guard=guard)
+    baseline = fit(rollups, hour, wanted, excluded, days=settings.history_days, guard=guard)
     return assess(rollups, windows, baseline, columns, settings)
 
 
@@ -150,24 +148,23 @@ def tick(
 
 def _chunk(connection: Connection, settings: AlertsSettings, now: datetime) -> Summary | None:
     """One transaction's worth of minutes; None where nothing can be said yet, no minutes where all is done."""
-    mark = watermark(
+    settled = settled_until(
         store.read_progress(connection),
         now,
         max_lateness=timedelta(seconds=settings.max_lateness_seconds),
-        stalled_after=timedelta(seconds=settings.stalled_partition_seconds),
+        max_age=timedelta(minutes=settings.max_age_minutes),
+        replay=settings.replay,
     )
-    for row in mark.stalled:
-        log.warning("partition_stalled", topic=row.topic, partition=row.partition, since=row.updated_at.isoformat())
-    cursor = store.lock_cursor(connection) if mark.settled_until is not None else None
-    if cursor is None or mark.settled_until is None:
+    cursor = store.lock_cursor(connection) if settled is not None else None
+    if cursor is None or settled is None:
         return None
-    if cursor >= mark.settled_until:
+    if cursor >= settled:
         return Summary(0, cursor, 0)
     book = store.read_book(connection, cursor - timedelta(days=settings.history_days))
     start = cursor
     if book.current is None:
-        start = store.next_minute(connection, cursor, max(settings.windows)) or mark.settled_until
-    end = min(mark.settled_until, start + settings.chunk_minutes * MINUTE)
+        start = store.next_minute(connection, cursor, max(settings.windows)) or settled
+    end = min(settled, start + settings.chunk_minutes * MINUTE)
     changes: list[Change] = []
     if start < end:
         rollups = load(connection, start, end, book, settings)

@@ -93,8 +93,8 @@ def _names(topics: list[str]) -> str:
 
 
 def _streams(streams: Iterable[str]) -> str:
-    """`*` means both."""
-    found = set(_STREAMS) if ALL in streams else set(streams)
+    """The streams themselves where some stand out, both where only their sum (`*`) does."""
+    found = set(streams) & set(_STREAMS) or set(_STREAMS)
     return ", ".join(name for stream, name in _STREAMS.items() if stream in found)
 
 

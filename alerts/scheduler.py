@@ -4,24 +4,26 @@ Ticks hold no state: a missed, late or repeated one changes nothing but the hour
 is one line in the log and another try with the next tick; a schema that is missing ends the process at once.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from alerts import store
 from alerts.channels import Channel, open_channels
 from alerts.evaluate import tick
 from alerts.leader import Leadership
 from alerts.outbox import deliver
 from alerts.settings import AlertsSettings
+from alerts.watermark import last_report
 from storage import migrate
 from storage.engine import open_engine
-from storage.errors import DatabaseUnreachable
 from storage.settings import StorageSettings
 
 log = structlog.get_logger()
@@ -33,16 +35,16 @@ _LAST_TICK_SECONDS = 4.0
 def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSettings, stop: threading.Event) -> None:
     """Evaluate and notify until `stop` is set; then return within five seconds.
 
-    Raises `SchemaMissing` where the database is not at this release's revision, `InvalidUrl` and `InvalidChannel` for
-    settings that cannot work. Waits for a database that does not answer yet.
+    Raises `SchemaMissing` where the database is not at this release's revision, `DatabaseUnreachable` where it does
+    not answer at the start, `InvalidUrl` and `InvalidChannel` for settings that cannot work.
     """
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every tick that a long one outlasts
     channels = open_channels(alerts_settings)
     engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=3)
     seconds = min(alerts_settings.tick_seconds, _REPLAY_SECONDS if alerts_settings.replay else float("inf"))
     rounds = _Rounds(engine, alerts_settings, channels, stop)
     try:
-        if not _wait_for_schema(engine, stop, seconds):
-            return
+        migrate.check(engine)
         scheduler = BackgroundScheduler(timezone=UTC)
         job = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None, "next_run_time": datetime.now(UTC)}
         scheduler.add_job(rounds.run, "interval", seconds=seconds, id="evaluate", **job)
@@ -53,22 +55,6 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
     finally:
         rounds.leadership.release()
         engine.dispose()
-
-
-def _wait_for_schema(engine: Engine, stop: threading.Event, seconds: float) -> bool:
-    """Whether the schema is there; False where `stop` came first."""
-    told = ""
-    while not stop.is_set():
-        try:
-            migrate.check(engine)
-        except DatabaseUnreachable as error:
-            if str(error) != told:
-                log.warning("database_unreachable", reason=str(error))
-            told = str(error)
-            stop.wait(seconds)
-        else:
-            return True
-    return False
 
 
 @dataclass(slots=True)
@@ -83,6 +69,7 @@ class _Rounds:
     leadership: Leadership = field(init=False)
     idle: threading.Event = field(default_factory=threading.Event)
     told: str = ""
+    silent: bool = False
 
     def __post_init__(self) -> None:
         self.leadership = Leadership(self.engine)
@@ -94,7 +81,8 @@ class _Rounds:
             if not self.stop.is_set():
                 self._round()
         except DBAPIError as error:
-            self._tell("database_unreachable" if error.connection_invalidated else "evaluation_failed", _reason(error))
+            gone = error.connection_invalidated or isinstance(error, OperationalError)
+            self._tell("database_unreachable" if gone else "evaluation_failed", _reason(error))
         except Exception as error:
             log.exception("evaluation_failed", reason=str(error))
         finally:
@@ -105,11 +93,21 @@ class _Rounds:
             self._tell("standing_by", "another scheduler leads")
             return
         self._tell("leading", "this scheduler evaluates and notifies")
+        self._watch_workers()
         done = tick(self.engine, self.settings, self.clock(), stopping=self.stop.is_set)
         if done.changes:
             log.info("alerts_changed", changes=done.changes, minutes=done.minutes, next_minute=str(done.next_minute))
         if not self.stop.is_set():
             deliver(self.engine, self.channels, self.settings, self.clock())
+
+    def _watch_workers(self) -> None:
+        """Say once that evaluation waits for workers that report no more."""
+        with self.engine.connect() as connection:
+            last = last_report(store.read_progress(connection))
+        silent = last is not None and self.clock() - last > timedelta(seconds=self.settings.silent_workers_seconds)
+        if silent and not self.silent:
+            log.warning("workers_silent", since=str(last), effect="no minute is evaluated until a worker reports again")
+        self.silent = silent
 
     def _tell(self, event: str, reason: str) -> None:
         """Log a state once, when it begins."""

@@ -22,10 +22,8 @@ class AlertsSettings(BaseSettings):
 
     tick_seconds: float = Field(default=10, gt=0, le=3600, description="wall seconds between evaluations")
     max_lateness_seconds: int = Field(default=120, ge=0, description="how late a message may come and still count")
-    stalled_partition_seconds: int = Field(
-        default=300,
-        ge=0,
-        description="a backlog whose row stands still for so long no longer holds the watermark; 0: it always does",
+    silent_workers_seconds: int = Field(
+        default=300, ge=10, description="without a worker's report for so long, the log warns that evaluation waits"
     )
     max_age_minutes: int = Field(default=60, ge=1, description="older minutes are recorded but not sent")
     replay: bool = Field(default=False, description="history is being replayed: send whatever its age")

@@ -44,16 +44,14 @@ def lock_cursor(connection: Connection) -> datetime | None:
 
     The first call starts at the earliest rollup.
     """
-    found: datetime | None
-    found = connection.execute(select(alert_cursor.c.next_minute).with_for_update()).scalar_one_or_none()
-    if found is not None:
-        return found
-    earliest = connection.execute(select(func.min(sentiment_minute.c.bucket))).scalar_one()
-    if earliest is None:
-        return None
-    first = postgresql.insert(alert_cursor).values(only_row=True, next_minute=earliest)
-    connection.execute(first.on_conflict_do_nothing())
-    found = connection.execute(select(alert_cursor.c.next_minute).with_for_update()).scalar_one()
+    known = select(alert_cursor.c.next_minute).with_for_update()
+    found: datetime | None = connection.execute(known).scalar_one_or_none()
+    if found is None:
+        earliest = connection.execute(select(func.min(sentiment_minute.c.bucket))).scalar_one()
+        if earliest is not None:
+            first = postgresql.insert(alert_cursor).values(only_row=True, next_minute=earliest)
+            connection.execute(first.on_conflict_do_nothing())
+            found = connection.execute(known).scalar_one()
     return found
 
 

@@ -1,7 +1,12 @@
 """The event-time watermark: up to which minute the rollups are complete enough to be judged.
 
-Alerts are about event time, so they wait for the slowest partition that still has a backlog, not for the clock on the
-wall. When nothing is waiting, event time runs on with the workers' reports: quiet streams settle too.
+Alerts are about event time, so they wait for the slowest partition that still has a backlog, however long its worker
+is gone: what waits in Kafka must not come too late to be judged. When nothing is waiting, event time runs on with the
+workers' reports, so that quiet streams settle too.
+
+History that is published faster than it happened needs more: a message that is a second under way may be hours of
+event time late. There, partitions that are read to their end hold the watermark too, with a generous allowance, until
+all of them have been quiet for some seconds; then everything stored is settled.
 """
 
 from collections.abc import Sequence
@@ -9,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 MINUTE = timedelta(minutes=1)
+HISTORY_LATENESS = timedelta(hours=2)  # event time, while history is being published
+QUIET = timedelta(seconds=5)  # wall time without a newer event, after which history is taken to be over
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +39,42 @@ class Progress:
         return self.next_offset < self.end_offset
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """`settled_until` is the first minute that may still change (None: nothing is settled yet).
-
-    `stalled` lists partitions that have a backlog but stopped moving, and therefore no longer hold the watermark.
-    """
-
-    settled_until: datetime | None
-    stalled: tuple[Progress, ...] = ()
-
-
 def floor_minute(at: datetime) -> datetime:
     """The start of the UTC minute of an aware time."""
     return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def watermark(
-    rows: Sequence[Progress], now: datetime, *, max_lateness: timedelta, stalled_after: timedelta
-) -> Watermark:
-    """Where settled time ends. Minute m is settled once m + 1 min + `max_lateness` has passed in event time.
+def settled_until(
+    rows: Sequence[Progress], now: datetime, *, max_lateness: timedelta, max_age: timedelta, replay: bool = False
+) -> datetime | None:
+    """The first minute that may still change; None where nothing is settled yet.
 
     Args:
         rows: every partition's progress.
         now: wall time; the watermark is never ahead of it.
-        max_lateness: how late messages may come and still be counted.
-        stalled_after: a busy row not written for longer is ignored, so that one dead partition cannot stop all alerts;
-            zero: never, and evaluation waits until its backlog is stored.
+        max_lateness: how late messages may come, in event time, and still be judged.
+        max_age: with all events older than this, they are taken for history.
+        replay: they are history whatever their age.
     """
-    late = tuple(row for row in rows if row.busy and now - row.updated_at > stalled_after)
-    stalled = late if stalled_after else ()
-    waiting = [row for row in rows if row.busy and row not in stalled]
-    if waiting:
-        times = [row.event_time for row in waiting if row.event_time is not None]
-        reached = min(times) if len(times) == len(waiting) else None
-    else:
-        reached = max((clock for row in rows if (clock := _idle_clock(row)) is not None), default=None)
-    if reached is None:
-        return Watermark(None, stalled)
-    return Watermark(floor_minute(min(reached, now) - max_lateness), stalled)
+    known = [row for row in rows if row.event_time is not None]
+    if len(known) < len([row for row in rows if row.busy or row.event_time is not None]) or not known:
+        return None  # some partition with a backlog has not been read at all
+    newest = max(row.event_time for row in known if row.event_time is not None)
+    waiting = [row.event_time for row in known if row.busy and row.event_time is not None]
+    if replay or newest < now - max_age:
+        if not waiting and all(_idle(row) >= QUIET for row in known):
+            return floor_minute(min(newest, now)) + MINUTE
+        reached = min(row.event_time for row in known if row.event_time is not None)
+        return floor_minute(min(reached, now) - HISTORY_LATENESS)
+    reached = min(waiting) if waiting else max(row.event_time + _idle(row) for row in known if row.event_time)
+    return floor_minute(min(reached, now) - max_lateness)
 
 
-def _idle_clock(row: Progress) -> datetime | None:
-    """A partition's newest event time, run on for as long as its worker has found nothing newer."""
-    if row.event_time is None:
-        return None
-    return row.event_time + max(row.updated_at - (row.seen_at or row.updated_at), timedelta(0))
+def last_report(rows: Sequence[Progress]) -> datetime | None:
+    """When a worker last reported, None where none ever did."""
+    return max((row.updated_at for row in rows), default=None)
+
+
+def _idle(row: Progress) -> timedelta:
+    """For how long the partition's worker has found nothing newer."""
+    return max(row.updated_at - (row.seen_at or row.updated_at), timedelta(0))

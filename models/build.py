@@ -1,8 +1,8 @@
 """Build the shipped checkpoint from nothing by its recipe: tokenizer, teacher, student.
 
-Everything is written below the output folder: `test.jsonl` with the rows that no step saw, `teacher.safetensors` and
-`taught.safetensors` with the tuned teacher and what it said (reused by a resumed build), and in `checkpoint/` the
-classifier.
+Everything is written below the output folder: `train.jsonl` and `test.jsonl` with the rows that were learnt from and
+those that no step saw, `teacher.safetensors` and `taught.safetensors` with the tuned teacher and what it said (reused
+by a resumed build), and in `checkpoint/` the classifier.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from models.labels import SENTIMENTS, TOPICS
 from models.model import GPT2Monitor, MonitorConfig
 from models.recipe import Recipe, RecipeRows, StudentSettings, gather_rows, load_recipe
 from models.rows import MISSING, Row
+from models.state import state_folder
 from models.teacher import Teacher, load_teacher
 from models.tokens import build_tokenizer
 from models.train import TrainReport, train
@@ -42,6 +43,7 @@ def build(
     """
     rows = gather_rows(recipe, data)
     out.mkdir(parents=True, exist_ok=True)
+    write_rows(out / "train.jsonl", rows.train)
     write_rows(out / "test.jsonl", rows.test)
     tokenizer = build_tokenizer(recipe.student.vocabulary, [row.text for row in rows.train])
     torch.manual_seed(recipe.train.seed)
@@ -58,7 +60,7 @@ def build(
         recipe.train,
         out / "checkpoint",
         targets=view.at(torch.tensor(order)),
-        resume=resume,
+        resume=resume and state_folder(out / "checkpoint").exists(),
         watch=watch_student,
     )
 

@@ -25,6 +25,9 @@ from models.model import GPT2Monitor, load_monitor, pad_token_id
 from models.settings import ModelsSettings
 from models.texts import content_key, length_sorted_groups, presentable
 
+_TOKENISED_TOGETHER = 1024
+"""Texts whose tokens are held at once: bounds memory whatever the batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -114,16 +117,18 @@ class Engine:
         return [_score(row, index) for row, index in pairs]
 
     def _distributions(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        encodings = self._tokenizer.encode_batch_fast(texts)
-        lengths = [max(len(encoding), 1) for encoding in encodings]
         sentiment = torch.empty(len(texts), len(SENTIMENTS))
         topic = torch.empty(len(texts), len(TOPICS))
-        for group in length_sorted_groups(lengths, self._settings.token_budget):
-            ids = self._right_padded([encodings[position] for position in group], lengths[group[-1]])
-            real = torch.tensor([lengths[position] for position in group], device=self._device)
-            with torch.inference_mode():
-                scored = self._monitor(ids, real)
-            sentiment[group], topic[group] = scored[0].cpu(), scored[1].cpu()
+        for start in range(0, len(texts), _TOKENISED_TOGETHER):
+            encodings = self._tokenizer.encode_batch_fast(texts[start : start + _TOKENISED_TOGETHER])
+            lengths = [max(len(encoding), 1) for encoding in encodings]
+            for group in length_sorted_groups(lengths, self._settings.token_budget):
+                ids = self._right_padded([encodings[position] for position in group], lengths[group[-1]])
+                real = torch.tensor([lengths[position] for position in group], device=self._device)
+                with torch.inference_mode():
+                    scored = self._monitor(ids, real)
+                rows = torch.tensor(group) + start
+                sentiment[rows], topic[rows] = scored[0].cpu(), scored[1].cpu()
         return sentiment, topic
 
     def _right_padded(self, encodings: list[Encoding], longest: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2Model, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -164,7 +165,7 @@ def _load_weights(kind: Any, checkpoint: str) -> Any:
     transformers_logging.disable_progress_bar()
     try:
         return kind.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True).eval()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"checkpoint {checkpoint!r} has no usable model.safetensors: {reason}") from error
 

@@ -27,7 +27,7 @@ class ModelsSettings(BaseSettings):
         default="auto",
         description="Precision of the trunk: auto takes bfloat16 where the hardware multiplies it natively.",
     )
-    token_budget: int = Field(default=8192, ge=1, description="Most tokens, padding included, in one forward pass.")
+    token_budget: int = Field(default=4096, ge=1, description="Most tokens, padding included, in one forward pass.")
     max_tokens: int = Field(default=256, ge=8, description="Tokens of a text that are read; the rest is cut off.")
     cache_size: int = Field(default=16384, ge=0, description="Distinct recent texts whose scores are kept; 0 for none.")
     threads: int = Field(default=0, ge=0, description="CPU threads of a forward pass; 0 leaves the choice to torch.")

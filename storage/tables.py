@@ -67,7 +67,7 @@ scores = Table(
     Column("negative", REAL, nullable=False),
     Column("neutral", REAL, nullable=False),
     Column("positive", REAL, nullable=False),
-    Column("score", REAL, nullable=False),
+    Column("score", Double, nullable=False),
     Column("confidence", REAL, nullable=False),
 )
 

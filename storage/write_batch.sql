@@ -18,7 +18,7 @@ WITH fresh AS (
     INSERT INTO sentiment_minute AS total (bucket, topic, stream, lang, n, negative, neutral, positive, score_sum)
     SELECT date_trunc('minute', published_at), topic, stream, lang,
            count(*), count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
-           count(*) FILTER (WHERE sentiment = 'positive'), sum(score::double precision)
+           count(*) FILTER (WHERE sentiment = 'positive'), sum(score)
     FROM stored
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4

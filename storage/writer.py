@@ -27,11 +27,11 @@ _STAGING = text("""
 CREATE TEMPORARY TABLE IF NOT EXISTS staging (
     published_at timestamptz, key uuid, source text, id text, stream text, lang text, title text, text text, url text,
     author text, entities text[], content_hash bigint, model_id smallint, topic text, sentiment text, negative real,
-    neutral real, positive real, score real, confidence real
+    neutral real, positive real, score double precision, confidence real
 ) ON COMMIT DELETE ROWS""")
 _TYPES = (
     "timestamptz uuid text text text text text text text text text[] int8 int2 text text "
-    "float4 float4 float4 float4 float4"
+    "float4 float4 float4 float8 float4"
 ).split()
 _UNDEFINED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _FIRST_DAY = date(2000, 1, 1)

@@ -106,7 +106,8 @@ def _attend(stack: Stack, screen: Screen, while_up: Callable[[Stack], int] | Non
         while not stack.stopping.wait(_POLL_SECONDS):
             _drain(stack, screen)
             now = time.monotonic()
-            screen.show(status_line(now - began, ticker.figures, ticker.per_second, _parts(stack)), now)
+            if ticker.has_read:
+                screen.show(status_line(now - began, ticker.figures, ticker.per_second, _parts(stack)), now)
             if stack.failed:
                 raise stack.failed
             if visit and visit.error:

@@ -81,6 +81,7 @@ class Ticker:
     def __init__(self, engine: Engine) -> None:
         self.figures: Figures | None = None
         self.per_second = 0.0
+        self.has_read = False
         self._engine = engine
         self._rate = Rate()
         self._closing = threading.Event()
@@ -102,6 +103,7 @@ class Ticker:
             took = time.monotonic() - began
             if self.figures:
                 self.per_second = self._rate.add(began, self.figures.documents)
+            self.has_read = True
             pause = max(1.0, took / _QUERY_SHARE)
 
 

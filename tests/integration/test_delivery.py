@@ -87,7 +87,7 @@ def test_sigterm_ends_the_worker_in_ten_seconds_and_the_next_one_goes_on(
 def test_every_malformed_message_becomes_a_dead_letter_and_stops_nobody(
     workers: Workers, pipeline: PipelineSettings, database: Engine
 ) -> None:
-    bad = [value for value, _ in MALFORMED.values()]
+    bad = [value for name, (value, _) in MALFORMED.items() if name != "25 h ahead"]  # of the clock in that test
     good = messages(pipeline.news_topic, 200)
     mixed: list[tuple[str, bytes | None]] = []
     for number, message in enumerate(good):

@@ -29,6 +29,12 @@ SENTENCES = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny matrices lose more to waiting for other threads than they gain."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def rows() -> list[Row]:
     """Sixty rows in two languages, every one with both labels."""

@@ -51,7 +51,7 @@ CREATE TABLE scores (
     negative     real NOT NULL CHECK (negative BETWEEN 0 AND 1),
     neutral      real NOT NULL CHECK (neutral BETWEEN 0 AND 1),
     positive     real NOT NULL CHECK (positive BETWEEN 0 AND 1),
-    score        real NOT NULL CHECK (score BETWEEN -1 AND 1),
+    score        double precision NOT NULL CHECK (score BETWEEN -1 AND 1),
     confidence   real NOT NULL CHECK (confidence BETWEEN 0 AND 1),
     PRIMARY KEY (published_at, key, model_id)
 ) PARTITION BY RANGE (published_at);
@@ -144,7 +144,7 @@ CREATE TABLE alerts (
 );
 CREATE INDEX alerts_open ON alerts (opened_at) WHERE state <> 'resolved';
 COMMENT ON TABLE alerts IS 'One row for each episode: a spike of negative sentiment from its first to its last minute, with all series that joined it.';
-COMMENT ON COLUMN alerts.topic IS 'Topic of the series that opened the episode; * is all topics.';
+COMMENT ON COLUMN alerts.topic IS 'Topic that leads the episode: of the series that opened it, or the first single topic to join; * is all topics.';
 COMMENT ON COLUMN alerts.stream IS 'Stream of that series; * is both.';
 COMMENT ON COLUMN alerts.opened_at IS 'Event-time minute in which it fired (UTC).';
 COMMENT ON COLUMN alerts.last_seen_at IS 'Latest event-time minute in which a series of the episode was still high.';

@@ -1,0 +1,103 @@
+"""The life of an episode, decision by decision."""
+
+from datetime import datetime, timedelta
+
+from alerts.assess import Spike
+from alerts.episodes import Book, Change, step
+from alerts.series import Series
+from tests.alerts.traffic import MONDAY, SETTINGS, believe
+
+RUN = Series("financials", "comment")
+WHOLE = Series("*", "*")
+
+
+def spike(series: Series, minute: int, observed: int = 12, p_value: float = 1e-9) -> Spike:
+    return Spike(
+        series=series,
+        minute=MONDAY + timedelta(minutes=minute),
+        window=60,
+        test="volume",
+        observed=observed,
+        messages=observed,
+        expected=1.0,
+        p_value=p_value,
+        corrected=p_value * 4,
+        limit=1e-3,
+        mean=1.0,
+        variance=1.5,
+        share=0.2,
+        concentration=30.0,
+    )
+
+
+def go(book: Book, minute: int, *fires: Spike, high: bool = False) -> list[Change]:
+    at: datetime = MONDAY + timedelta(minutes=minute)
+    still = {fire.series for fire in fires} | ({RUN} if high else set())
+    peak = max((fire.observed for fire in fires), default=0)
+    return step(book, at, fires, still, peak, believe, SETTINGS)
+
+
+def kinds(changes: list[Change]) -> list[tuple[str, bool]]:
+    return [(change.kind, change.notify) for change in changes]
+
+
+def test_the_minutes_other_series_join_without_a_message() -> None:
+    book = Book()
+    assert kinds(go(book, 0, spike(RUN, 0), spike(WHOLE, 0))) == [("fired", True), ("joined", False)]
+    assert book.current is not None and book.current.topic == "financials"
+
+
+def test_the_same_topic_in_another_stream_joins_without_a_message() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0))
+    assert kinds(go(book, 1, spike(Series("financials", "news"), 1))) == [("joined", False)]
+    assert kinds(go(book, 2, spike(Series("debt", "news"), 2))) == [("joined", True)]
+    assert go(book, 3, spike(Series("debt", "news"), 3)) == []
+
+
+def test_a_concrete_topic_takes_the_lead_of_all_topics() -> None:
+    book = Book()
+    go(book, 0, spike(WHOLE, 0))
+    assert kinds(go(book, 5, spike(RUN, 5))) == [("joined", True)]
+    assert book.current is not None and (book.current.topic, book.current.stream) == RUN
+
+
+def test_an_episode_ends_after_calm_minutes_only() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0))
+    calm = SETTINGS.resolve_after_minutes
+    assert go(book, calm - 1) == []
+    assert go(book, calm, high=True) == []
+    assert go(book, 2 * calm - 1) == []
+    assert kinds(go(book, 2 * calm)) == [("resolved", True)]
+    assert book.current is None
+
+
+def test_it_worsens_once() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0))
+    assert kinds(go(book, 1, spike(RUN, 1, observed=60, p_value=1e-30))) == [("worsened", True)]
+    assert go(book, 2, spike(RUN, 2, observed=90, p_value=1e-40)) == []
+    assert book.current is not None and book.current.severity == "critical"
+
+
+def test_cool_down_holds_back_the_same_topic_unless_it_is_clearly_worse() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0, observed=20))
+    go(book, 45)
+    assert book.current is None
+    assert go(book, 100, spike(RUN, 100, observed=20)) == []
+    assert go(book, 101, spike(WHOLE, 101, observed=20)) == []
+    assert kinds(go(book, 102, spike(RUN, 102, observed=30))) == [("fired", True)]
+
+
+def test_cool_down_leaves_other_topics_alone_and_ends() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0))
+    go(book, 45)
+    assert kinds(go(book, 60, spike(Series("metals", "news"), 60))) == [("fired", True)]
+    other = Book()
+    go(other, 0, spike(RUN, 0))
+    go(other, 45)
+    assert go(other, 45 + SETTINGS.cooldown_minutes - 1, spike(RUN, 164)) == []
+    assert kinds(go(other, 45 + SETTINGS.cooldown_minutes, spike(RUN, 165))) == [("fired", True)]

@@ -1,0 +1,136 @@
+"""The training loop on tiny classifiers."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerFast
+
+from models.batches import drop_tokens, shuffled_batches
+from models.errors import DataError, TrainingError
+from models.losses import MultiTaskLoss, Targets, class_weights
+from models.model import GPT2Monitor, MonitorOutput, load_monitor
+from models.rows import MISSING, Row
+from models.state import state_folder
+from models.train import TrainSettings, hard_targets, train
+
+SETTINGS = TrainSettings(epochs=3, batch_size=8, lr=3e-3, max_tokens=32, device="cpu", patience=9)
+Maker = Callable[[], GPT2Monitor]
+
+
+def test_training_lowers_the_loss_and_leaves_a_checkpoint(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    report = train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path)
+    assert [epoch.number for epoch in report.epochs] == [1, 2, 3]
+    assert report.epochs[-1].loss < report.epochs[0].loss
+    assert report.figures.sentiment.n == 12
+    model, _ = load_monitor(str(tmp_path))
+    assert model.config.sentiment_temperature > 0
+    assert load_file(tmp_path / "model.safetensors")["sentiment_head.weight"].dtype == torch.float16
+    assert not state_folder(tmp_path).exists()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    def killed(epoch: int, step: int, _steps: int, _loss: float) -> None:
+        if (epoch, step) == (3, 2):
+            raise KeyboardInterrupt
+
+    train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "whole", half=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "cut", half=False, watch=killed)
+    train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "cut", half=False, resume=True)
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(value, cut[name]) for name, value in whole.items())
+
+
+def test_the_state_of_another_run_is_refused(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    def killed(epoch: int, *_: object) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path, watch=killed)
+    with pytest.raises(TrainingError, match="other rows or settings"):
+        train(new_model(), tokenizer, rows, rows[:12], replace(SETTINGS, lr=1e-3), tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "fresh", resume=True)
+
+
+def test_training_stops_when_nothing_gets_better(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    still = replace(SETTINGS, epochs=20, patience=2, lr=0.0)
+    report = train(new_model(), tokenizer, rows[:16], rows[:12], still, tmp_path)
+    assert report.best_epoch == 1
+    assert len(report.epochs) == 3
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    model = new_model()
+    model.sentiment_head.weight.data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="lower --lr"):
+        train(model, tokenizer, rows, rows[:12], SETTINGS, tmp_path)
+
+
+def test_rows_without_labels_are_refused_before_the_first_step(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no labelled training rows"):
+        train(new_model(), tokenizer, [Row("a")], rows[:1], SETTINGS, tmp_path)
+    with pytest.raises(DataError, match="no labelled held-back rows"):
+        train(new_model(), tokenizer, rows, [], SETTINGS, tmp_path)
+
+
+def test_a_missing_label_adds_no_loss() -> None:
+    loss = MultiTaskLoss(torch.ones(3), torch.ones(20), 0.0, 1.0, 1.0)
+    output = MonitorOutput(torch.randn(2, 3), torch.randn(2, 20), torch.randn(2, 8))
+    none = torch.tensor([MISSING, MISSING])
+    assert loss(output, None, Targets(none, none)).item() == 0.0
+    one = loss(output, None, Targets(torch.tensor([1, MISSING]), none))
+    assert one.item() == pytest.approx(
+        torch.nn.functional.cross_entropy(output.sentiment[:1], torch.tensor([1])).item()
+    )
+
+
+def test_agreeing_with_the_teacher_costs_nothing() -> None:
+    loss = MultiTaskLoss(torch.ones(3), torch.ones(20), 0.0, 1.0, 1.0)
+    output = MonitorOutput(torch.randn(2, 3), torch.randn(2, 20), torch.randn(2, 8))
+    none = torch.tensor([MISSING, MISSING])
+    agreed = Targets(none, none, output.sentiment.softmax(-1), output.topic.softmax(-1), output.pooled)
+    assert loss(output, output.pooled, agreed).item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
+    labels = torch.tensor([0] * 16 + [1] * 4 + [MISSING] * 5)
+    weights = class_weights(labels, 2)
+    assert weights[1] / weights[0] == pytest.approx(2.0)
+    assert (weights[labels[labels != MISSING]]).mean().item() == pytest.approx(1.0)
+
+
+def test_batches_hold_every_row_once_and_repeat_with_the_seed() -> None:
+    ids = [[1] * (1 + number % 7) for number in range(50)]
+    first, second = shuffled_batches(ids, 8, 0, 4), shuffled_batches(ids, 8, 0, 4)
+    assert sorted(torch.cat([batch.rows for batch in first]).tolist()) == list(range(50))
+    assert all(torch.equal(a.rows, b.rows) for a, b in zip(first, second, strict=True))
+
+
+def test_token_dropout_keeps_the_pooled_token() -> None:
+    assert drop_tokens([1, 2, 3, 9], 1.0, random.Random(1)) == [9]
+    assert drop_tokens([1, 2, 3, 9], 0.0, random.Random(1)) == [1, 2, 3, 9]
+
+
+def test_unlabelled_heads_are_marked_missing(rows: list[Row]) -> None:
+    targets = hard_targets([Row("a", 2), Row("b", MISSING, 5)])
+    assert targets.sentiment.tolist() == [2, MISSING]
+    assert targets.topic.tolist() == [MISSING, 5]
