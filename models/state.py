@@ -80,4 +80,4 @@ def _restore_moments(modules: nn.Module, optimizer: torch.optim.Optimizer, momen
     parameters = dict(modules.named_parameters())
     for full, value in moments.items():
         name, key = full.rsplit("|", 1)
-        optimizer.state[parameters[name]][key] = value.to(parameters[name].device if key != "step" else "cpu")
+        optimizer.state[parameters[name]][key] = value.to(parameters[name].device)

@@ -119,6 +119,7 @@ def train(
         CheckpointError: `out` cannot be written.
     """
     _require_labels(rows, held_back)
+    settings = replace(settings, max_tokens=min(settings.max_tokens, model.config.n_positions))
     torch.manual_seed(settings.seed)
     targets = targets or hard_targets(rows)
     teacher_width = 0 if targets.states is None else targets.states.shape[1]

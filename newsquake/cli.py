@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from alerts.errors import AlertsError
 from models.cli import model
@@ -59,10 +60,11 @@ def main() -> None:
         _fail(str(error), getattr(error, "exit_code", 2))
 
 
-def _setting(error: ValidationError, item: object) -> str:
-    assert isinstance(item, dict)
-    name = ".".join(str(part) for part in item["loc"])
-    return f"{error.title}.{name}: {item['msg']}"
+def _setting(error: ValidationError, item: ErrorDetails) -> str:
+    """The environment variable that is wrong, and why."""
+    part = error.title.removesuffix("Settings").upper().replace("STACK", "")
+    name = "_".join(("NEWSQUAKE", *filter(None, [part]), *(str(place).upper() for place in item["loc"])))
+    return f"{name}: {item['msg']}"
 
 
 def _fail(message: str, code: int) -> None:

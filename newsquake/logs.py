@@ -5,7 +5,8 @@ import sys
 
 import structlog
 
-_NOISY = ("aiokafka", "faust", "mode", "kafka", "apscheduler", "alembic", "urllib3", "httpx", "apprise")
+_NOISY = ("aiokafka", "faust", "mode", "apscheduler", "alembic", "urllib3", "httpx", "apprise")
+_REPEATED = ("kafka",)  # logs what it raises as well, attempt by attempt
 
 
 def set_up_logs(*, verbose: bool = False) -> None:
@@ -36,3 +37,5 @@ def set_up_logs(*, verbose: bool = False) -> None:
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+    for name in _REPEATED:
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.CRITICAL)

@@ -37,12 +37,23 @@ class RawMessage:
 class Score(Protocol):
     """What a classifier says of one text; the three probabilities add up to 1."""
 
-    topic: str
-    sentiment: str
-    negative: float
-    neutral: float
-    positive: float
-    confidence: float
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def sentiment(self) -> str: ...
+
+    @property
+    def negative(self) -> float: ...
+
+    @property
+    def neutral(self) -> float: ...
+
+    @property
+    def positive(self) -> float: ...
+
+    @property
+    def confidence(self) -> float: ...
 
 
 class Classifier(Protocol):

@@ -140,7 +140,7 @@ class _progress:
             if shown and console.is_terminal
             else None
         )
-        self._task = self._bar and self._bar.add_task("publishing", total=path.stat().st_size, counts="")
+        self._task = self._bar.add_task("publishing", total=path.stat().st_size, counts="") if self._bar else None
 
     def __enter__(self) -> Any:
         if self._bar:

@@ -63,7 +63,8 @@ def test_a_causal_model_with_a_bert_tokenizer_becomes_a_classifier(
 ) -> None:
     model, tokenizer = load_base(str(causal_folder))
     out = tmp_path / "out"
-    train(model, tokenizer, rows, rows[:12], TrainSettings(epochs=1, batch_size=16, device="cpu"), out)
+    longer = [*rows, Row("长" * 300, 1, 9, "zh")]
+    train(model, tokenizer, longer, rows[:12], TrainSettings(epochs=1, batch_size=16, device="cpu"), out)
     scores = Engine.load(ModelsSettings(checkpoint=str(out))).score(["海川股份净利大幅下滑", "", "x" * 5000])
     assert len(scores) == 3
     assert scores[0].negative + scores[0].neutral + scores[0].positive == pytest.approx(1.0, abs=1e-5)
