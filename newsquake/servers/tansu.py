@@ -6,6 +6,7 @@ It starts in a blink and keeps its data in memory only: what was not consumed wh
 from pathlib import Path
 
 from newsquake.errors import PartMissing
+from newsquake.servers.front import Front
 from newsquake.servers.kafka_probe import broker_answers
 from newsquake.servers.ports import LOOPBACK, claim
 from newsquake.servers.process import Command, Process, Watch, unwatched, wait_ready
@@ -22,6 +23,8 @@ class Tansu:
     def __init__(self, log: Path, *, port: int | None = None, watch: Watch = unwatched) -> None:
         self.port = claim(port, "NEWSQUAKE_KAFKA_PORT")
         self._process = Process(self.name, log, watch=watch)
+        self._inner = claim(None, "NEWSQUAKE_KAFKA_PORT")
+        self._front = Front(self.port, self._inner)
         self._binary = _binary()
 
     @property
@@ -47,8 +50,9 @@ class Tansu:
     def start(self) -> None:
         """Start an empty broker and return once it answers."""
         # Tansu's own default listens on every interface, so the address is always given.
-        listener = f"tcp://{self.address}"
-        listening = ("--listener-url", listener, "--advertised-listener-url", listener)
+        listener, advertised = f"tcp://{LOOPBACK}:{self._inner}", f"tcp://{self.address}"
+        listening = ("--listener-url", listener, "--advertised-listener-url", advertised)
+        self._front.start()
         storage = ("--storage-engine", "memory://newsquake/")
         self._process.spawn(Command((self._binary, "broker", "--silent", *listening, *storage)))
         wait_ready(self._process, lambda: broker_answers(self.port), _READY_SECONDS)
@@ -56,6 +60,7 @@ class Tansu:
     def stop(self, grace: float = 5.0) -> None:
         """SIGTERM, then SIGKILL; nothing is kept."""
         self._process.stop(grace)
+        self._front.stop()
 
     def kill(self) -> None:
         """SIGKILL at once."""
