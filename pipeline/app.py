@@ -148,7 +148,13 @@ class Reporter:
             ends = await consumer.highwaters(*partitions)
             positions = {(tp.topic, tp.partition): await consumer.position(tp) for tp in partitions}
         known = {partition: position for partition, position in positions.items() if position is not None}
-        progress = self._tracker.observe({(tp.topic, tp.partition): end or 0 for tp, end in ends.items()}, known)
+        waiting = {(message.tp.topic, message.tp.partition) for message in consumer.unacked}
+        progress = self._tracker.observe(
+            {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()},
+            known,
+            assigned - waiting,
+            time.monotonic(),
+        )
         await asyncio.to_thread(self._store, progress)
         if assigned == self._tracker.assigned:
             self._tracker.reported()

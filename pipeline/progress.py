@@ -5,13 +5,15 @@ silently shows as lag that stands still.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pipeline.batches import RawMessage
 from storage.progress import Progress
 
 Partition = tuple[str, int]
+
+DRAINED_AFTER = 5.0  # seconds
 
 
 class ProgressTracker:
@@ -23,6 +25,7 @@ class ProgressTracker:
         self._assigned: frozenset[Partition] = frozenset()
         self._moved: dict[Partition, float] = {}
         self._positions: dict[Partition, int] = {}
+        self._drained: dict[Partition, tuple[float, int]] = {}
         self._ready = asyncio.Event()
 
     async def ready(self) -> None:
@@ -36,6 +39,7 @@ class ProgressTracker:
         self._end = {}
         self._moved = {}
         self._positions = {}
+        self._drained = {}
         self._ready.clear()
 
     @property
@@ -43,7 +47,10 @@ class ProgressTracker:
         return self._assigned
 
     def after(self, messages: Sequence[RawMessage], times: Mapping[Partition, datetime]) -> list[Progress]:
-        """The progress once `messages` are stored, with their latest event times by partition."""
+        """The progress once `messages` are stored, with their latest event times by partition.
+
+        Partitions that were taken from this worker meanwhile are left to whoever reads them now.
+        """
         offsets: dict[Partition, int] = {}
         for message in messages:
             partition = (message.topic, message.partition)
@@ -51,6 +58,7 @@ class ProgressTracker:
         return [
             Progress(topic, number, offset, self._end.get((topic, number), offset), times.get((topic, number)))
             for (topic, number), offset in offsets.items()
+            if (topic, number) in self._assigned
         ]
 
     def stored(self, progress: Iterable[Progress]) -> None:
@@ -58,19 +66,31 @@ class ProgressTracker:
         for entry in progress:
             self._next[(entry.topic, entry.partition)] = entry.next_offset
 
-    def observe(self, ends: Mapping[Partition, int], positions: Mapping[Partition, int]) -> list[Progress]:
-        """Take in the partitions' ends (and, for those nothing is stored of, the consumer's position)."""
+    def observe(
+        self,
+        ends: Mapping[Partition, int],
+        positions: Mapping[Partition, int],
+        drained: Container[Partition],
+        now: float,
+    ) -> list[Progress]:
+        """Take in what the consumer says: the partitions' ends, its own positions, and where it holds nothing back.
+
+        The last offsets of a partition need not be messages: transactions end with markers. A partition that the
+        consumer has read to its end, with nothing left to acknowledge for some seconds (`now`: monotonic), is stored to
+        its end.
+        """
         for partition, end in ends.items():
-            if partition in self._assigned:
-                self._end[partition] = end
-        for partition, position in positions.items():
-            if partition in self._assigned:
-                self._next.setdefault(partition, position)
-        return [
-            Progress(topic, number, self._next[(topic, number)], end)
-            for (topic, number), end in self._end.items()
-            if (topic, number) in self._next
-        ]
+            if partition not in self._assigned:
+                continue
+            self._end[partition] = end
+            stored = self._next.setdefault(partition, positions.get(partition, 0))
+            if stored >= end or partition not in drained or positions.get(partition, 0) < end:
+                self._drained.pop(partition, None)
+            elif self._drained.setdefault(partition, (now, stored))[1] != stored:
+                self._drained[partition] = (now, stored)
+            elif now - self._drained[partition][0] >= DRAINED_AFTER:
+                self._next[partition] = end
+        return [Progress(topic, number, self._next[topic, number], end) for (topic, number), end in self._end.items()]
 
     def reported(self) -> None:
         """The observation is in the database: batches may be written."""

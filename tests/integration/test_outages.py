@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -17,6 +18,7 @@ from pipeline.settings import PipelineSettings
 from pipeline.topics import create_topics
 from storage import migrate
 from storage.engine import open_engine
+from storage.progress import backlog
 from storage.settings import StorageSettings
 from tests.integration.conftest import Workers, count, environment, eventually, produce
 from tests.integration.test_delivery import ids, messages
@@ -100,5 +102,33 @@ def test_nothing_is_lost_when_the_broker_and_the_worker_are_killed(
         eventually(lambda: count(database) >= total + 500, within=120, what="everything stored")
         assert ids(database) == list(range(total + 500))
         assert rollups(database) == recount(database)
+    finally:
+        workers.close()
+
+
+def test_transaction_markers_at_the_end_are_not_taken_for_a_backlog(
+    own_kafka: Kafka, storage_settings: StorageSettings, database: Engine, tmp_path: Path, guardian: Guardian
+) -> None:
+    pipeline = PipelineSettings(broker=own_kafka.address, partitions=1)
+    create_topics(pipeline)
+    workers = Workers(environment(pipeline, storage_settings), tmp_path, guardian)
+    producer = KafkaProducer(bootstrap_servers=own_kafka.address, transactional_id="test")
+    producer.init_transactions()
+    for half in (0, 50):
+        producer.begin_transaction()
+        for topic, value in messages(pipeline.news_topic, 50, start=half):
+            producer.send(topic, key=b"wire", value=value)
+        producer.commit_transaction()
+    producer.close()
+
+    def behind() -> int:
+        with database.connect() as connection:
+            return backlog(connection)
+
+    try:
+        workers.start()
+        eventually(lambda: count(database) == 100, within=90, what="everything stored")
+        assert behind() > 0, "the last marker is an offset behind the last message"
+        eventually(lambda: behind() == 0, within=30, what="no backlog")
     finally:
         workers.close()

@@ -1,0 +1,69 @@
+"""What a worker knows of its partitions, and when it takes itself for stuck."""
+
+from datetime import UTC, datetime
+
+from pipeline.batches import RawMessage
+from pipeline.progress import DRAINED_AFTER, ProgressTracker
+from storage.progress import Progress
+
+A, B = ("news", 0), ("news", 1)
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def message(partition: tuple[str, int], offset: int) -> RawMessage:
+    return RawMessage(*partition, offset, None, b"")
+
+
+def tracker(*partitions: tuple[str, int]) -> ProgressTracker:
+    made = ProgressTracker()
+    made.assign(partitions)
+    return made
+
+
+def test_progress_covers_the_last_message_of_each_partition() -> None:
+    known = tracker(A, B)
+    known.observe({A: 10, B: 5}, {A: 0, B: 0}, set(), 0)
+    assert known.after([message(A, 3), message(B, 4), message(A, 2)], {A: NOON}) == [
+        Progress("news", 0, 4, 10, NOON),
+        Progress("news", 1, 5, 5, None),
+    ]
+
+
+def test_a_partition_taken_away_is_left_to_its_new_reader() -> None:
+    known = tracker(A)
+    assert known.after([message(B, 4)], {}) == []
+
+
+def test_what_is_stored_counts_not_what_is_read() -> None:
+    known = tracker(A)
+    known.observe({A: 10}, {A: 0}, set(), 0)
+    known.stored([Progress("news", 0, 4, 10)])
+    assert known.observe({A: 12}, {A: 12}, set(), 1) == [Progress("news", 0, 4, 12)]
+
+
+def test_markers_at_the_end_of_a_partition_are_no_backlog_once_all_is_quiet() -> None:
+    known = tracker(A)
+    known.stored([Progress("news", 0, 9, 10)])
+    assert known.observe({A: 10}, {A: 10}, {A}, 0) == [Progress("news", 0, 9, 10)]
+    assert known.observe({A: 10}, {A: 10}, {A}, DRAINED_AFTER - 1) == [Progress("news", 0, 9, 10)]
+    assert known.observe({A: 10}, {A: 10}, {A}, DRAINED_AFTER) == [Progress("news", 0, 10, 10)]
+
+
+def test_messages_on_their_way_are_a_backlog_however_quiet_it_is() -> None:
+    known = tracker(A)
+    known.stored([Progress("news", 0, 5, 10)])
+    known.observe({A: 10}, {A: 10}, set(), 0)
+    assert known.observe({A: 10}, {A: 10}, set(), 60) == [Progress("news", 0, 5, 10)]
+    known.observe({A: 10}, {A: 10}, {A}, 61)
+    assert known.observe({A: 10}, {A: 10}, set(), 67) == [Progress("news", 0, 5, 10)]
+    assert known.observe({A: 10}, {A: 10}, {A}, 68) == [Progress("news", 0, 5, 10)]
+
+
+def test_a_backlog_that_stands_still_is_told_and_one_that_moves_is_not() -> None:
+    known = tracker(A, B)
+    known.observe({A: 10, B: 10}, {A: 0, B: 0}, set(), 0)
+    assert known.standing_still(now=0, bound=60) == []
+    known.stored([Progress("news", 1, 5, 10)])
+    assert known.standing_still(now=61, bound=60) == [A]
+    known.stored([Progress("news", 0, 10, 10), Progress("news", 1, 10, 10)])
+    assert known.standing_still(now=500, bound=60) == []
