@@ -1,6 +1,5 @@
 """Alerts for people and for programs: what `newsquake alerts list` shows. Reads only."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, select
@@ -11,7 +10,9 @@ STATES = ("open", "firing", "acknowledged", "resolved")
 
 
 def list_alerts(engine: Engine, *, limit: int = 50, state: str | None = None) -> list[dict[str, Any]]:
-    """The newest episodes first, each with its `events`, and each event with its `notifications`; JSON types only.
+    """The newest episodes first, each with its `events`, and each event with its `notifications`.
+
+    Times are aware datetimes.
 
     `state` is one of `STATES` (`open`: not resolved) or None for all.
     """
@@ -23,7 +24,7 @@ def list_alerts(engine: Engine, *, limit: int = 50, state: str | None = None) ->
     elif state is not None:
         query = query.where(alerts.c.state == state)
     with engine.connect() as connection:
-        found = [_plain(row._mapping) for row in connection.execute(query)]
+        found = [dict(row._mapping) for row in connection.execute(query)]
         events = _rows(connection, alert_events, "alert_id", [row["alert_id"] for row in found])
         told = _rows(connection, notifications, "event_id", [row["event_id"] for row in events])
     for event in events:
@@ -44,8 +45,4 @@ def _rows(connection: Connection, table: Table, key: str, values: list[int]) -> 
         return []
     identity = next(iter(table.primary_key))
     query = select(table).where(table.c[key].in_(values)).order_by(identity)
-    return [_plain(row._mapping) for row in connection.execute(query)]
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
+    return [dict(row._mapping) for row in connection.execute(query)]

@@ -48,6 +48,13 @@ def noisy(text: str, rng: random.Random) -> str:
     return text
 
 
+def cropped(text: str, rng: random.Random) -> str:
+    """Return a span of 40 to 80 percent of the text: a new text for a teacher to label, though no reader would."""
+    length = max(1, int(len(text) * rng.uniform(0.4, 0.8)))
+    start = rng.randrange(len(text) - length + 1)
+    return text[start : start + length].strip() or text
+
+
 def drop_tokens(ids: Sequence[int], share: float, rng: random.Random) -> list[int]:
     """Drop about `share` of the tokens but never the last one, which is pooled."""
     return [token for token in ids[:-1] if rng.random() >= share] + [ids[-1]]

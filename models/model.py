@@ -136,6 +136,7 @@ def save_monitor(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, folder:
         folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(folder, state_dict=weights)
         _name_dtype(folder / "config.json", dtype)
+        _forget_calls(tokenizer)
         tokenizer.save_pretrained(folder)
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {str(folder)!r}: {error.strerror or error}") from error
@@ -175,6 +176,14 @@ def _load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
         return AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint {checkpoint!r} has no usable tokenizer: add its tokenizer.json") from error
+
+
+def _forget_calls(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Drop what earlier calls left in the tokenizer, which would otherwise be saved as its settings."""
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    for name in ("is_local", "local_files_only", "max_length", "stride", "truncation_side", "truncation_strategy"):
+        tokenizer.init_kwargs.pop(name, None)
 
 
 def _name_dtype(path: Path, dtype: torch.dtype) -> None:

@@ -1,10 +1,12 @@
 """Recipes: committed descriptions from which `newsquake model train --recipe NAME` rebuilds a shipped checkpoint."""
 
+import random
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from models.batches import cropped
 from models.errors import DataError
 from models.patterns import fill_patterns
 from models.rows import Row, content_bucket, read_rows
@@ -45,6 +47,8 @@ class Source:
     """Whether the teacher is fine-tuned on it too."""
     fill: int = 0
     """For a file of sentence patterns: rows made of each; they are only trained on, never held back."""
+    crops: int = 0
+    """Random spans of each training row that the student sees with the teacher's labels alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
         DataError: a file is missing or a row in it is wrong.
     """
     gathered = RecipeRows([], [], [], [], [])
+    rng = random.Random(recipe.train.seed)
     for source in recipe.sources:
         path = (_PACKAGE if source.path.startswith("corpus/") else data) / source.path
         for row in fill_patterns(path, source.fill, recipe.train.seed) if source.fill else read_rows([path]):
@@ -109,9 +114,10 @@ def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
             elif bucket < recipe.test + recipe.held_back:
                 gathered.held_back.append(row)
             else:
-                gathered.train.append(row)
-                gathered.repeats.append(source.repeat)
-                gathered.taught.append(source.teacher)
+                crops = [Row(cropped(row.text, rng), lang=row.lang) for _ in range(source.crops)]
+                gathered.train.extend([row, *crops])
+                gathered.repeats.extend([source.repeat, *(1 for _ in crops)])
+                gathered.taught.extend([source.teacher, *(False for _ in crops)])
     return gathered
 
 

@@ -1,5 +1,6 @@
 """Recipes, sentence patterns, the tokenizer's normalisation and the teacher's file format."""
 
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from models.batches import cropped
 from models.errors import DataError, ModelError
 from models.labels import SENTIMENTS, TOPICS
 from models.patterns import fill_patterns
@@ -46,6 +48,14 @@ def test_patterns_cover_every_class_and_repeat_with_the_seed() -> None:
     assert {row.sentiment for row in rows} == set(range(len(SENTIMENTS)))
     assert not [row.text for row in rows if "{" in row.text]
     assert rows == fill_patterns(CORPUS / "patterns.toml", 2, seed=1)
+
+
+def test_a_crop_is_a_span_of_its_text() -> None:
+    rng = random.Random(2)
+    for text in ("a", "海川股份净利大幅下滑", "Savers queue as a bank caps withdrawals"):
+        crops = [cropped(text, rng) for _ in range(20)]
+        assert all(crop and crop in text for crop in crops)
+        assert max(map(len, crops)) <= max(1, 0.8 * len(text))
 
 
 def test_a_pattern_with_an_unknown_slot_is_named(jsonl: Callable[..., Path]) -> None:
