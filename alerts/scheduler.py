@@ -44,7 +44,7 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
     seconds = min(alerts_settings.tick_seconds, _REPLAY_SECONDS if alerts_settings.replay else float("inf"))
     rounds = _Rounds(engine, alerts_settings, channels, stop)
     try:
-        migrate.check(engine)
+        migrate.check(engine, patience=migrate.PATIENCE)
         scheduler = BackgroundScheduler(timezone=UTC)
         job = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None, "next_run_time": datetime.now(UTC)}
         scheduler.add_job(rounds.run, "interval", seconds=seconds, id="evaluate", **job)

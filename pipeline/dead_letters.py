@@ -46,7 +46,7 @@ class DeadLetterTopic:
         await producer.send_and_wait(
             self._topic,
             key=letter.key,
-            value=letter.value if letter.value is not None else b"",
+            value=letter.value,
             partition=None,
             timestamp=None,
             headers=letter.headers,

@@ -11,8 +11,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from storage.errors import DatabaseUnreachable, SchemaMissing
+
+PATIENCE = 5.0  # seconds that a long-lived part gives the database at its start
 
 _LOCK = 0x6E657773  # any fixed number: the lock's name within the database
 
@@ -47,17 +50,31 @@ def head() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
-def check(engine: Engine) -> str:
-    """The database's revision; raises `SchemaMissing` unless it is this release's, `DatabaseUnreachable`."""
-    try:
-        with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
-        raise unreachable(error) from error
+def check(engine: Engine, *, patience: float = 0) -> str:
+    """The database's revision; raises `SchemaMissing` unless it is this release's, `DatabaseUnreachable`.
+
+    A database that does not answer is asked again for `patience` seconds: it may just be starting.
+    """
+    for attempt in Retrying(
+        retry=retry_if_exception_type(DatabaseUnreachable),
+        wait=wait_fixed(0.5),
+        stop=stop_after_delay(patience),
+        reraise=True,
+    ):
+        with attempt:
+            current = _revision(engine)
     if current != head():
         found = f"is at revision {current}" if current else "has no Newsquake schema"
         raise SchemaMissing(f"the database {found}, this release needs {head()}: run `newsquake db upgrade`")
     return current
+
+
+def _revision(engine: Engine) -> str | None:
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        raise unreachable(error) from error
 
 
 def unreachable(error: OperationalError) -> DatabaseUnreachable:

@@ -72,7 +72,7 @@ def worker() -> None:
     pipeline = PipelineSettings()
     models = ModelsSettings()
     engine = open_engine(StorageSettings(), application="newsquake worker")
-    migrate.check(engine)
+    migrate.check(engine, patience=migrate.PATIENCE)
     check_topics(pipeline)
 
     from models.engine import Engine

@@ -101,14 +101,14 @@ def produce(pipeline: PipelineSettings, values: Sequence[tuple[str, bytes | None
     producer.close()
 
 
-def read_all(pipeline: PipelineSettings, topic: str) -> list[tuple[bytes, dict[str, str]]]:
+def read_all(pipeline: PipelineSettings, topic: str) -> list[tuple[bytes | None, dict[str, str]]]:
     """Every record of a topic as (value, headers)."""
     consumer = KafkaConsumer(bootstrap_servers=pipeline.broker, enable_auto_commit=False, group_id=None)
     partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     left = sum(consumer.end_offsets(partitions).values())
-    found: list[tuple[bytes, dict[str, str]]] = []
+    found: list[tuple[bytes | None, dict[str, str]]] = []
     deadline = time.monotonic() + 30
     while len(found) < left and time.monotonic() < deadline:
         for records in consumer.poll(500).values():

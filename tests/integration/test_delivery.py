@@ -101,9 +101,9 @@ def test_every_malformed_message_becomes_a_dead_letter_and_stops_nobody(
         lambda: len(read_all(pipeline, pipeline.dead_letter_topic)) >= len(bad), within=30, what="all dead letters"
     )
     letters = read_all(pipeline, pipeline.dead_letter_topic)
-    assert sorted(value for value, _ in letters) == sorted(value or b"" for value in bad)
+    assert {value for value, _ in letters} == set(bad) and len(letters) == len(bad)
     for value, headers in letters:
-        reason = next(reason for raw, reason in MALFORMED.values() if (raw or b"") == value)
+        reason = next(reason for raw, reason in MALFORMED.values() if raw == value)
         assert reason.split()[-1].strip("`") in headers["error"]
         assert headers["topic"] == pipeline.news_topic
         assert headers["partition"].isdigit() and headers["offset"].isdigit()

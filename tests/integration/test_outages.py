@@ -49,7 +49,8 @@ def test_the_worker_waits_while_the_database_is_gone_and_then_goes_on(
         eventually(lambda: count(database) > 200, within=90, what="work under way")
         assert own_postgres.pid is not None
         os.kill(own_postgres.pid, signal.SIGQUIT)
-        eventually(lambda: count(database) < 0, within=10, what="the database gone")
+        eventually(lambda: own_postgres.pid is None, within=10, what="the database gone")
+        assert count(database) < 0
         produce(pipeline, messages(pipeline.comments_topic, 1_000, start=2_000))
         time.sleep(OUTAGE)
         own_postgres.start()
