@@ -31,9 +31,9 @@ check: $(VENV)/.developer  ## Lint, format, types, import contracts
 bench: $(VENV)/.developer  ## Measure the batch writer and the classifier against their peers
 	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" || exit 1; done
 
-train: $(VENV)/.developer  ## Rebuild the shipped checkpoint (DATA=folder with the labelled rows)
+train: $(VENV)/.developer  ## Rebuild the shipped checkpoint into OUT (DATA=folder with labelled/)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[teacher]'
-	@$(BIN)/newsquake model train --recipe default --data "$(DATA)"
+	@$(BIN)/newsquake model train --recipe default --data "$(DATA)" --out "$(or $(OUT),runs/default)"
 
 clean:  ## Remove the environment, caches and local data
 	rm -rf $(VENV) .newsquake .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
