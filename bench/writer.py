@@ -4,6 +4,7 @@ The writer does more than its peers: it drops duplicates, keeps scores and rollu
 alternate on one embedded PostgreSQL (fsync on); the medians and their ratios are printed.
 """
 
+import shutil
 import statistics
 import sys
 import tempfile
@@ -116,6 +117,7 @@ def main() -> int:
         engine.dispose()
     finally:
         server.stop(3)
+        shutil.rmtree(folder, ignore_errors=True)
     typer.echo(" · ".join(f"{name} {value}" for name, value in machine().items()))
     ours = statistics.median(found["batch writer"])
     for name, rates in found.items():

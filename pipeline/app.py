@@ -7,7 +7,6 @@ exactly-once mode, no web server.
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -29,8 +28,8 @@ from storage.progress import Progress
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: PipelineSettings) -> AppT:
-    """A Faust app without agents, connected to nothing yet."""
+def create_app(settings: PipelineSettings, scratch: str) -> AppT:
+    """A Faust app without agents, connected to nothing yet; it insists on making a folder, which goes into `scratch`."""
     return faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.broker.split(",")],
@@ -51,7 +50,7 @@ def create_app(settings: PipelineSettings) -> AppT:
         autodiscover=False,
         web_enabled=False,
         store="memory://",
-        datadir=tempfile.gettempdir(),
+        datadir=scratch,
     )
 
 

@@ -8,6 +8,7 @@ safe at any moment, since offsets are acknowledged only after the commit.
 import asyncio
 import os
 import signal
+import tempfile
 import threading
 from datetime import UTC, datetime
 
@@ -40,13 +41,17 @@ class _Worker:
         self._classifier = classifier
 
     async def run(self) -> int:
+        with tempfile.TemporaryDirectory(prefix="newsquake-") as scratch:
+            return await self._run(scratch)
+
+    async def _run(self, scratch: str) -> int:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         settings = self._settings
         tracker = ProgressTracker()
-        app = create_app(settings)
+        app = create_app(settings, scratch)
         processor = Processor(
             self._classifier,
             BatchWriter(self._engine, self._classifier.model_id),

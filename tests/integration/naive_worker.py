@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,8 @@ class CountsTwice(BatchWriter):
 
 
 settings = PipelineSettings()
-app = create_app(settings)
+scratch = tempfile.TemporaryDirectory()
+app = create_app(settings, scratch.name)
 kind = CountsTwice if MISTAKE == "rollups" else BatchWriter
 writer = kind(open_engine(StorageSettings()), "constant")
 topic = app.topic(settings.news_topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
