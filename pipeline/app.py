@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(settings: PipelineSettings, scratch: str) -> AppT:
-    """A Faust app without agents, connected to nothing yet; it insists on making a folder, which goes into `scratch`."""
+    """A Faust app without agents, connected to nothing yet; the folder that it insists on goes into `scratch`."""
     return faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.broker.split(",")],
