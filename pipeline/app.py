@@ -144,12 +144,14 @@ class Reporter:
         consumer = self._app.consumer
         partitions = [faust.types.TP(topic, number) for topic, number in sorted(assigned)]
         async with asyncio.timeout(10):
-            ends = await consumer.highwaters(*partitions)
+            listed = await consumer.highwaters(*partitions)
             positions = {(tp.topic, tp.partition): await consumer.position(tp) for tp in partitions}
         known = {partition: position for partition, position in positions.items() if position is not None}
         waiting = {(message.tp.topic, message.tp.partition) for message in consumer.unacked}
+        # Tansu lists the last batch as one message; what the consumer has fetched knows better.
+        ends = {(tp.topic, tp.partition): max(listed.get(tp) or 0, consumer.highwater(tp) or 0) for tp in partitions}
         progress = self._tracker.observe(
-            {(tp.topic, tp.partition): end or 0 for tp, end in ends.items()},
+            ends,
             known,
             assigned - waiting,
             time.monotonic(),

@@ -7,6 +7,7 @@ Every row ends in exactly one of the report's counts: delivered, rejected (not a
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from pipeline.settings import PipelineSettings
 from pipeline.sources.files import Row
 
 IN_FLIGHT = 10_000  # messages handed to the producer and not acknowledged yet: bounds memory
+_GRACE = 5.0  # seconds beyond the delivery timeout for the producer to tell what failed
 SHOWN = 20  # rejected or failed rows that the report quotes
 
 
@@ -54,6 +56,9 @@ class Publisher:
         self._timeout = delivery_timeout
         self._slots = threading.BoundedSemaphore(IN_FLIGHT)
         self._lock = threading.Lock()
+        self._waiting: dict[int, int] = {}  # number of the message → line
+        self._sent = 0
+        self._given_up = False
         self.report = Report()
         try:
             self._producer: Any = KafkaProducer(
@@ -75,8 +80,12 @@ class Publisher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._producer.flush()
-        self._producer.close()
+        try:
+            self._producer.flush(timeout=0 if self._given_up else self._timeout + _GRACE)
+        except KafkaError:
+            self._give_up()
+        with suppress(KafkaError):  # of messages that are counted as failed by now
+            self._producer.close(timeout=1)
 
     def send(self, row: Row, *, shift: timedelta = timedelta(0), now: datetime) -> None:
         """Validate `row` and hand it to the producer; waits while too many are in flight."""
@@ -89,24 +98,41 @@ class Publisher:
         except (InvalidMessage, OverflowError) as error:
             self.report.reject(row.line, str(error))
             return
-        self._slots.acquire()
+        if self._given_up or not self._slots.acquire(timeout=self._timeout + _GRACE):
+            self._give_up()
+            self.report.fail(row.line, "Kafka has stopped acknowledging")
+            return
+        with self._lock:
+            self._sent = number = self._sent + 1
+            self._waiting[number] = row.line
         try:
             sent = self._producer.send(
                 self._settings.topic(row.stream), key=message.source.encode(), value=encode(message)
             )
         except (KafkaError, OSError) as error:
-            self._done(row.line, error)
+            self._done(number, error)
             return
-        sent.add_callback(lambda _: self._done(row.line, None))
-        sent.add_errback(lambda error: self._done(row.line, error))
+        sent.add_callback(lambda _: self._done(number, None))
+        sent.add_errback(lambda error: self._done(number, error))
 
-    def _done(self, line: int, error: BaseException | None) -> None:
+    def _done(self, number: int, error: BaseException | None) -> None:
         with self._lock:
+            line = self._waiting.pop(number, None)
+            if line is None:
+                return  # given up before
             if error is None:
                 self.report.delivered += 1
             else:
                 self.report.fail(line, f"{type(error).__name__}: {error}")
         self._slots.release()
+
+    def _give_up(self) -> None:
+        """Count what Kafka has not acknowledged within the delivery timeout as failed, and send no more."""
+        with self._lock:
+            self._given_up = True
+            for line in self._waiting.values():
+                self.report.fail(line, f"not acknowledged within {self._timeout:.0f} s")
+            self._waiting.clear()
 
 
 def publish(

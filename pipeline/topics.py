@@ -16,7 +16,10 @@ DEAD_LETTER_BYTES = STREAM_BYTES + (1 << 20)
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far the consumer group is on one partition; `committed` is None where it never committed."""
+    """How far the consumer group is on one partition; `committed` is None where it never committed.
+
+    Tansu counts the last batch of a partition as one message, so there `end` can be a little low.
+    """
 
     topic: str
     partition: int
@@ -25,7 +28,7 @@ class Lag:
 
     @property
     def behind(self) -> int:
-        return self.end - (self.committed or 0)
+        return max(0, self.end - (self.committed or 0))
 
 
 def admin(settings: PipelineSettings) -> Any:

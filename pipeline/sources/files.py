@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import msgspec
 
@@ -25,6 +25,8 @@ from pipeline.settings import Stream
 
 _FIELDS = frozenset(Message.__struct_fields__)
 _DAY = timedelta(days=1)
+
+Content = io.BufferedReader | gzip.GzipFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Row:
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+def open_file(path: Path) -> Iterator[tuple[Content, io.BufferedReader]]:
     """The file's content and the file itself (whose position shows progress); raises `InvalidSource`."""
     try:
         raw = path.open("rb")
@@ -47,17 +49,14 @@ def open_file(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     with raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        yield (cast("BinaryIO", gzip.open(raw)), raw) if packed else (raw, raw)
+        yield (gzip.GzipFile(fileobj=raw) if packed else raw), raw
 
 
-def read_rows(
-    content: BinaryIO, *, name: str, stream: Stream | None = None, source: str | None = None
-) -> Iterator[Row]:
+def read_rows(content: Content, *, name: str, stream: Stream | None = None, source: str | None = None) -> Iterator[Row]:
     """Every row of a JSONL or CSV file (told by `name`, else by its first character), in file order."""
     suffixes = {suffix.lower() for suffix in Path(name).suffixes}
-    buffered = io.BufferedReader(cast("io.RawIOBase", content))
-    tabular = ".csv" in suffixes or (not suffixes & {".jsonl", ".ndjson", ".json"} and buffered.peek(1)[:1] != b"{")
-    pairs = _csv(buffered) if tabular else _jsonl(buffered)
+    tabular = ".csv" in suffixes or (not suffixes & {".jsonl", ".ndjson", ".json"} and content.peek(1)[:1] != b"{")
+    pairs = _csv(content) if tabular else _jsonl(content)
     try:
         for line, fields in pairs:
             if isinstance(fields, str):
@@ -80,7 +79,7 @@ def _jsonl(content: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | str
         yield line, fields if isinstance(fields, dict) else "not a JSON object"
 
 
-def _csv(content: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _csv(content: Content) -> Iterator[tuple[int, dict[str, Any] | str]]:
     text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="")
     reader = csv.DictReader(text)
     try:
@@ -99,6 +98,8 @@ def _csv(content: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | str]]:
             yield reader.line_num, cells
     except csv.Error as error:
         raise InvalidSource(f"line {reader.line_num} is no CSV: {error}") from error
+    finally:
+        text.detach()  # the content is its opener's to close
 
 
 def _row(line: int, fields: dict[str, Any], stream: Stream | None, source: str | None) -> Row:

@@ -16,7 +16,7 @@ GOOD = {"source": "wire", "published_at": "2026-03-10T12:00:00Z", "text": "Profi
 
 def rows(content: str | bytes, name: str = "a.jsonl", **options: object) -> list[Row]:
     raw = content.encode() if isinstance(content, str) else content
-    return list(read_rows(io.BytesIO(raw), name=name, **options))  # type: ignore[arg-type]
+    return list(read_rows(io.BufferedReader(io.BytesIO(raw)), name=name, **options))  # type: ignore[arg-type]
 
 
 def test_a_missing_id_becomes_a_hash_of_the_content() -> None:
