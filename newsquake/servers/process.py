@@ -67,6 +67,8 @@ class Process:
 
         Its stderr goes to the log; stdout too, or line by line to `on_line` (in a thread).
         """
+        if self._popen:
+            self._popen.poll()  # reaps a child that was killed since anybody looked
         try:
             self._popen = self._open(command, piped=on_line is not None)
         except OSError as error:

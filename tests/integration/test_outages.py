@@ -97,6 +97,7 @@ def test_nothing_is_lost_when_the_broker_and_the_worker_are_killed(
         process = workers.start()
         eventually(lambda: count(database) >= total * 0.6, within=90, what="60 % stored")
         own_kafka.kill()
+        eventually(lambda: own_kafka.pid is None, within=10, what="the broker gone")
         time.sleep(3)
         own_kafka.start()
         produce(pipeline, messages(pipeline.comments_topic, 500, start=total))
