@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import TopicPartition
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pipeline.errors import BrokerUnreachable, TopicsMissing
 from pipeline.settings import PipelineSettings
@@ -92,7 +99,7 @@ def lag(settings: PipelineSettings) -> list[Lag]:
             for partition in topic["partitions"]
         ]
         ends = _offsets(client, partitions)
-        committed = client.list_group_offsets(settings.group)
+        committed = _committed(client, settings.group)
         found = committed.get(settings.group, committed)
         return [
             Lag(p.topic, p.partition, found[p].offset if p in found and found[p].offset >= 0 else None, ends[p])
@@ -104,6 +111,17 @@ def lag(settings: PipelineSettings) -> list[Lag]:
         raise BrokerUnreachable(f"{settings.broker} did not answer: {error}") from error
     finally:
         client.close()
+
+
+@retry(
+    retry=retry_if_exception_type((CoordinatorNotAvailableError, CoordinatorLoadInProgressError)),
+    wait=wait_fixed(0.5),
+    stop=stop_after_delay(15),
+    reraise=True,
+)
+def _committed(client: Any, group: str) -> Any:
+    """Offsets of the group; a broker that was never asked for any makes its offsets topic first."""
+    return client.list_group_offsets(group)
 
 
 def _offsets(client: Any, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
