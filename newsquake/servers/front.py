@@ -1,6 +1,6 @@
 """A door before Tansu, for clients on librdkafka: it simplifies Tansu's first answer and then only passes bytes on.
 
-Tansu ends its answer to ApiVersions (version 3 and up) with tagged fields of one byte. librdkafka before 2.3, which is
+Tansu ends its answer to ApiVersions (version 3 and up) with tagged fields of one byte. librdkafka 2.0, which is
 what kcat in current Debian is built on, skips a tagged field one byte short, reads on in the wrong place and gives the
 broker up. The fields are optional by Kafka's protocol (KIP-482), so they are left out here.
 """
