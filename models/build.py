@@ -1,4 +1,4 @@
-"""Build the shipped checkpoint from nothing by its recipe: tokenizer, teacher, student.
+"""Build the shipped checkpoint by its recipe: a tuned teacher, and a student grown out of it that it teaches.
 
 Everything is written below the output folder: `train.jsonl` and `test.jsonl` with the rows that were learnt from and
 those that no step saw, `teacher.safetensors` and `taught.safetensors` with the tuned teacher and what it said (reused
@@ -7,6 +7,7 @@ by a resumed build), and in `checkpoint/` the classifier.
 
 import hashlib
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +16,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from models.distil import Watcher, adopt_embeddings, distilled_targets, fine_tune_teacher, teach, token_states
+from models.batches import encode
+from models.distil import Watcher, distilled_targets, fine_tune_teacher, teach
+from models.graft import graft
 from models.labels import SENTIMENTS, TOPICS
 from models.model import GPT2Monitor, MonitorConfig
-from models.recipe import Recipe, RecipeRows, StudentSettings, gather_rows, load_recipe
+from models.recipe import Recipe, RecipeRows, gather_rows
 from models.rows import MISSING, Row
 from models.state import state_folder
 from models.teacher import Teacher, load_teacher
 from models.tokens import build_tokenizer
 from models.train import TrainReport, train
 from models.train import Watcher as StepWatcher
+from models.vocabulary import pruned_tokenizer
 
 
 def build(
@@ -45,11 +49,8 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "train.jsonl", rows.train)
     write_rows(out / "test.jsonl", rows.test)
-    tokenizer = build_tokenizer(recipe.student.vocabulary, [row.text for row in rows.train])
-    torch.manual_seed(recipe.train.seed)
-    model = new_student(recipe.student, tokenizer)
-    taught = _taught(recipe, rows, tokenizer, out, resume, watch_teacher or _silent)
-    adopt_embeddings(model, taught["tokens"], taught["token_states"])
+    taught = _taught(recipe, rows, out, resume, watch_teacher or _silent)
+    model, tokenizer = new_student(recipe, [row.text for row in rows.train])
     order = [at for at, count in enumerate(rows.repeats) for _ in range(count)]
     view = distilled_targets(rows.train, (taught["sentiment"], taught["topic"], taught["states"]))
     return train(
@@ -65,32 +66,35 @@ def build(
     )
 
 
+def new_student(recipe: Recipe, texts: Sequence[str]) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
+    """Return the student as it comes out of the untuned teacher, and its tokenizer."""
+    torch.manual_seed(recipe.train.seed)
+    teacher = load_teacher()
+    tokenizer, kept = pruned_tokenizer(teacher.tokenizer, texts, recipe.student.vocabulary)
+    probe = random.Random(recipe.train.seed).sample(list(texts), min(recipe.student.probe, len(texts)))
+    ids = encode(tokenizer, probe, recipe.student.positions)
+    return graft(teacher, kept, recipe.student.layers, recipe.student.positions, ids), tokenizer
+
+
 def scratch(rows: Sequence[Row], seed: int) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
-    """Return an untrained classifier of the shipped shape, with a tokenizer learnt from the rows."""
-    student = load_recipe("default").student
+    """Return an untrained small GPT-2 classifier, with a tokenizer learnt from the rows."""
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer(student.vocabulary, [row.text for row in rows])
-    return new_student(student, tokenizer), tokenizer
-
-
-def new_student(student: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> GPT2Monitor:
-    """Return a random classifier of the recipe's shape, with dropout before the heads only: rows bring the noise."""
+    tokenizer = build_tokenizer(20_000, [row.text for row in rows])
     end = tokenizer.eos_token_id
-    return GPT2Monitor(
-        MonitorConfig(
-            vocab_size=len(tokenizer),
-            n_layer=student.layers,
-            n_embd=student.width,
-            n_head=student.heads,
-            n_positions=student.positions,
-            activation_function="gelu",
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=end,
-            eos_token_id=end,
-        )
+    config = MonitorConfig(
+        vocab_size=len(tokenizer),
+        n_layer=4,
+        n_embd=384,
+        n_head=6,
+        n_positions=256,
+        activation_function="gelu",
+        resid_pdrop=0.0,  # dropout before the heads only: rows bring the noise
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=end,
+        eos_token_id=end,
     )
+    return GPT2Monitor(config), tokenizer
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -108,7 +112,6 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 def _taught(
     recipe: Recipe,
     rows: RecipeRows,
-    tokenizer: PreTrainedTokenizerFast,
     out: Path,
     resume: bool,
     watch: Watcher,
@@ -121,14 +124,11 @@ def _taught(
             return taught
     teacher = _tuned_teacher(recipe, rows, out, resume, watch)
     sentiment, topic, states = teach(teacher, [row.text for row in rows.train], watch)
-    tokens, token_vectors = token_states(tokenizer, teacher, watch)
     taught = {
         "rows": torch.tensor(list(digest.digest()), dtype=torch.uint8),
         "sentiment": sentiment,
         "topic": topic,
         "states": states,
-        "tokens": tokens,
-        "token_states": token_vectors,
     }
     save_file(taught, path)
     return taught

@@ -1,23 +1,21 @@
 """Distillation: fine-tune the teacher on the labelled rows, then write down what it says of every row.
 
-The student gets three things from it: soft labels for both heads of every row (Hinton et al. 2015), also for the head
-that the row has no label for; pooled states to match; and token embeddings to start from, so that a Chinese word the
-rows never use begins near its English and Chinese neighbours.
+The student, grown out of the teacher before that (`models/graft.py`), gets two things from it: soft labels for both
+heads of every row (Hinton et al. 2015), also for the head that the row has no label for, and pooled states to match.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerFast
 
 from models.batches import noisy
 from models.devices import autocast
-from models.errors import DataError
 from models.losses import MultiTaskLoss, Targets, class_weights
-from models.model import GPT2Monitor, MonitorOutput
+from models.model import MonitorOutput
 from models.recipe import TeacherSettings
 from models.rows import MISSING, Row
 from models.teacher import Teacher
@@ -33,19 +31,18 @@ _CPU = torch.device("cpu")
 def fine_tune_teacher(
     teacher: Teacher, rows: Sequence[Row], settings: TeacherSettings, seed: int, watch: Watcher
 ) -> None:
-    """Train the teacher's upper layers and heads on the rows' labels, in place; its token embeddings stay."""
+    """Train the teacher's layers and heads on the rows' labels, in place; its word embeddings stay."""
     torch.manual_seed(seed)
-    tuned = _freeze_lower(teacher, settings.frozen_layers)
     targets = hard_targets(rows)
     loss = MultiTaskLoss(class_weights(targets.sentiment, 3), class_weights(targets.topic, 20), 0.05, 0.0, 0.0)
-    heads = [*teacher.sentiment_head.parameters(), *teacher.topic_head.parameters()]
-    optimizer = torch.optim.AdamW(
-        [{"params": tuned, "lr": settings.lr}, {"params": heads, "lr": settings.head_lr}], weight_decay=0.01, fused=True
-    )
+    groups = _layer_rates(teacher, settings)
+    tuned = [parameter for group in groups for parameter in group["params"]]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
     steps = settings.epochs * -(-len(rows) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [settings.lr, settings.head_lr], total_steps=steps + 1, pct_start=0.1, anneal_strategy="linear"
-    )
+        optimizer, [group["lr"] for group in groups], total_steps=steps + 1, pct_start=0.08,
+        anneal_strategy="linear", cycle_momentum=False,
+    )  # fmt: skip
     teacher.train()
     step = 0
     for epoch in range(settings.epochs):
@@ -97,35 +94,21 @@ def distilled_targets(rows: Sequence[Row], taught: tuple[Tensor, Tensor, Tensor]
     )
 
 
-def token_states(tokenizer: PreTrainedTokenizerFast, teacher: Teacher, watch: Watcher) -> tuple[Tensor, Tensor]:
-    """Return the student's tokens that are readable alone (n,), and the teacher's state for each (n, width)."""
-    names = [tokenizer.decode([token]) for token in range(len(tokenizer))]
-    readable = [token for token, name in enumerate(names) if name and "\ufffd" not in name]
-    return torch.tensor(readable), teach(teacher, [names[token] for token in readable], watch)[2]
-
-
-def adopt_embeddings(model: GPT2Monitor, tokens: Tensor, states: Tensor) -> None:
-    """Start the student's token embeddings from the teacher's states, centred, at GPT-2's scale; others stay random.
-
-    Raises:
-        DataError: student and teacher differ in width.
-    """
-    table = model.transformer.wte.weight
-    if states.shape[1] != table.shape[1]:
-        raise DataError(f"student width {table.shape[1]} is not the teacher's {states.shape[1]}: change the recipe")
-    centred = states - states.mean(0)
-    with torch.no_grad():
-        table[tokens] = centred / centred.std() * 0.04
-
-
-def _freeze_lower(teacher: Teacher, layers: int) -> list[torch.nn.Parameter]:
-    frozen = ("embeddings.", *(f"encoder.layer.{layer}." for layer in range(layers)))
-    tuned = []
-    for name, parameter in teacher.encoder.named_parameters():
-        parameter.requires_grad_(not name.startswith(frozen))
-        if parameter.requires_grad:
-            tuned.append(parameter)
-    return tuned
+def _layer_rates(teacher: Teacher, settings: TeacherSettings) -> list[dict[str, Any]]:
+    """Return AdamW's groups: heads at their own rate, each layer slower than the one above; word embeddings stay."""
+    layers = teacher.encoder.config.num_hidden_layers
+    groups = []
+    for name, parameter in teacher.named_parameters():
+        if "word_embeddings" in name:
+            parameter.requires_grad_(False)
+            continue
+        rate = settings.head_lr
+        if name.startswith("encoder.encoder.layer."):
+            rate = settings.lr * settings.layer_decay ** (layers - 1 - int(name.split(".")[3]))
+        elif name.startswith("encoder."):
+            rate = settings.lr * settings.layer_decay**layers
+        groups.append({"params": [parameter], "lr": rate, "weight_decay": 0.01 if parameter.dim() > 1 else 0.0})
+    return groups
 
 
 def _groups(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:

@@ -1,5 +1,7 @@
 """Recipes: committed descriptions from which `newsquake model train --recipe NAME` rebuilds a shipped checkpoint."""
 
+import gzip
+import json
 import random
 import tomllib
 from dataclasses import dataclass, fields
@@ -17,13 +19,15 @@ _PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class StudentSettings:
-    """Shape of the classifier that is built from nothing."""
+    """What the classifier takes over from its teacher."""
 
     vocabulary: int
-    layers: int
-    width: int
-    heads: int
+    """Pieces of the teacher's vocabulary that are kept."""
+    layers: tuple[int, ...]
+    """The teacher's layers that become the student's blocks, counted from 0."""
     positions: int
+    probe: int = 256
+    """Training texts on which the graft is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class TeacherSettings:
     batch_size: int
     lr: float
     head_lr: float
-    frozen_layers: int
+    layer_decay: float
+    """Each layer learns this much slower than the one above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Source:
     """For a file of sentence patterns: rows made of each; they are only trained on, never held back."""
     crops: int = 0
     """Random spans of each training row that the student sees with the teacher's labels alone."""
+    sample: int = 0
+    """For a file of unlabelled texts: how many are drawn, for the student alone, with the teacher's labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def load_recipe(name: str) -> Recipe:
             sources=tuple(Source(**source) for source in raw["data"]["files"]),
             test=int(raw["data"]["test"]),
             held_back=int(raw["data"]["held_back"]),
-            student=StudentSettings(**raw["student"]),
+            student=StudentSettings(**raw["student"] | {"layers": tuple(raw["student"]["layers"])}),
             teacher=TeacherSettings(**raw["teacher"]),
             train=TrainSettings(**raw["train"]),
         )
@@ -107,8 +114,8 @@ def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
     rng = random.Random(recipe.train.seed)
     for source in recipe.sources:
         path = (_PACKAGE if source.path.startswith("corpus/") else data) / source.path
-        for row in fill_patterns(path, source.fill, recipe.train.seed) if source.fill else read_rows([path]):
-            bucket = 100 if source.fill else content_bucket(row.text)
+        for row in _source_rows(path, source, recipe.train.seed):
+            bucket = 100 if source.fill or source.sample else content_bucket(row.text)
             if bucket < recipe.test:
                 gathered.test.append(row)
             elif bucket < recipe.test + recipe.held_back:
@@ -117,8 +124,25 @@ def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
                 crops = [Row(cropped(row.text, rng), lang=row.lang) for _ in range(source.crops)]
                 gathered.train.extend([row, *crops])
                 gathered.repeats.extend([source.repeat, *(1 for _ in crops)])
-                gathered.taught.extend([source.teacher, *(False for _ in crops)])
+                gathered.taught.extend([source.teacher and not source.sample, *(False for _ in crops)])
     return gathered
+
+
+def _source_rows(path: Path, source: Source, seed: int) -> list[Row]:
+    if source.fill:
+        return fill_patterns(path, source.fill, seed)
+    if source.sample:
+        texts = sorted(set(_texts(path)))
+        return [Row(text) for text in random.Random(seed).sample(texts, min(source.sample, len(texts)))]
+    return read_rows([path])
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line)["text"] for line in lines]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not gzipped JSONL with `text` ({error})") from error
 
 
 def overridden(settings: TrainSettings, **given: Any) -> TrainSettings:

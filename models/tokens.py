@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 END = "<|end|>"
 PAD = "<|pad|>"
-_LINK = r"https?://\S+|t\.co/\S+|www\.\S+"
+LINK = r"https?://\S+|t\.co/\S+|www\.\S+"
 
 
 def build_tokenizer(vocabulary_size: int, texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -23,7 +23,7 @@ def build_tokenizer(vocabulary_size: int, texts: Iterable[str]) -> PreTrainedTok
         [
             normalizers.NFKC(),
             normalizers.Lowercase(),
-            normalizers.Replace(Regex(_LINK), " "),
+            normalizers.Replace(Regex(LINK), " "),
             normalizers.Replace(Regex(r"&amp;"), "&"),
             normalizers.Replace(Regex(r"[\s\p{Cc}\p{Cf}]+"), " "),
             normalizers.Strip(),
