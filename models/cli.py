@@ -134,8 +134,8 @@ def _settings(checkpoint: str | None, device: str | None) -> "ModelsSettings":
 def _fine_tune(
     files: list[Path], base: str, out: Path, held_back: int, resume: bool, given: dict[str, Any], quiet: bool
 ) -> "TrainReport":
+    from models.base import load_base
     from models.build import scratch
-    from models.model import load_base
     from models.recipe import overridden
     from models.rows import read_rows, split_rows
     from models.settings import SHIPPED_CHECKPOINT
