@@ -109,7 +109,7 @@ def _embed_added_tokens(trunk: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         return
     table = trunk.wte.weight.detach()
     rows = table.mean(0).expand(highest + 1 - len(table), -1)
-    trunk.wte = nn.Embedding.from_pretrained(torch.cat([table, rows]), freeze=False)
+    trunk.wte = nn.Embedding(highest + 1, table.shape[1], _weight=torch.cat([table, rows]))
     trunk.config.vocab_size = highest + 1
 
 

@@ -105,9 +105,9 @@ def load_monitor(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]
             "fine-tune it first with `newsquake model train --base`"
         )
     require_classes(config, checkpoint)
-    tokenizer = load_tokenizer(checkpoint)
+    model, tokenizer = load_weights(GPT2Monitor, checkpoint), load_tokenizer(checkpoint)
     require_vocabulary(tokenizer, config.vocab_size, checkpoint)
-    return load_weights(GPT2Monitor, checkpoint), tokenizer
+    return model, tokenizer
 
 
 def require_classes(config: MonitorConfig, checkpoint: str) -> None:

@@ -13,7 +13,7 @@ from models.batches import encode
 from models.engine import Engine
 from models.errors import CheckpointError
 from models.labels import TOPICS
-from models.model import GPT2Monitor, load_monitor, save_monitor
+from models.model import GPT2Monitor, MonitorConfig, load_monitor, save_monitor
 from models.settings import ModelsSettings
 
 Maker = Callable[[], GPT2Monitor]
@@ -69,7 +69,6 @@ def test_a_topic_that_stays_keeps_what_was_learnt_of_it(new_model: Maker) -> Non
         ({"topics": ["x" * 81, *TOPICS[1:]]}, "81 characters"),
         ({"topics": ["IPO", *TOPICS[1:]]}, "names a topic twice"),
         ({"n_layer": 5}, "lacks 24 of its weights"),
-        ({"vocab_size": 50}, "do not belong together"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_served_is_refused(
@@ -82,6 +81,14 @@ def test_a_checkpoint_that_cannot_be_served_is_refused(
     with pytest.raises(CheckpointError, match=complaint) as caught:
         load_monitor(saved_with(change, new_model(), tokenizer, tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    save_monitor(GPT2Monitor(MonitorConfig(vocab_size=50, n_layer=1, n_embd=8, n_head=2)), tokenizer, tmp_path)
+    with pytest.raises(CheckpointError, match="do not belong together"):
+        load_monitor(str(tmp_path))
 
 
 def test_damaged_weights_are_one_line(new_model: Maker, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
