@@ -92,6 +92,8 @@ def _base_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
         tokenizer = BertTokenizerFast.from_pretrained(checkpoint)
     if not _reads(tokenizer):
         raise CheckpointError(f"base {checkpoint!r} has no usable tokenizer: add its tokenizer.json or vocab.txt")
+    # A text too long is cut at its end in training, because the engine cuts it there.
+    tokenizer.truncation_side = "right"
     return tokenizer
 
 

@@ -56,6 +56,16 @@ def topics_in(paths: Sequence[Path]) -> tuple[str, ...]:
     return own_topics(labels)
 
 
+def read_texts(path: Path) -> list[str]:
+    """Read unlabelled texts: `text` of JSONL (`.jsonl`, `.json`) or CSV, else every line that is not empty.
+
+    Raises:
+        DataError: the file is missing, empty or not UTF-8, or a row in it has no text.
+    """
+    plain = path.suffix.lower() not in (".csv", ".json", ".jsonl")
+    return [_text(record, where) for record, where in _records([path], plain=plain)]
+
+
 def content_bucket(text: str) -> int:
     """Return 0..99 from the letters and digits of a text alone, so that near-copies fall on one side of a split."""
     letters = "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
@@ -71,11 +81,11 @@ def split_rows(rows: Iterable[Row], held_back: int) -> tuple[list[Row], list[Row
     return kept, held
 
 
-def _records(paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, Any], str]]:
+def _records(paths: Sequence[Path], *, plain: bool = False) -> Iterator[tuple[Mapping[str, Any], str]]:
     for path in paths:
         found = False
         try:
-            for record in _read_file(path):
+            for record in _read_file(path, plain):
                 found = True
                 yield record
         except UnicodeDecodeError as error:
@@ -85,17 +95,19 @@ def _records(paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, Any], str]]:
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from error
         if not found:
-            raise DataError(f"{path}: no rows in it: one JSON object a line, or CSV with a header")
+            form = "one text a line" if plain else "one JSON object a line, or CSV with a header"
+            raise DataError(f"{path}: no rows in it: {form}")
 
 
-def _read_file(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
+def _read_file(path: Path, plain: bool) -> Iterator[tuple[Mapping[str, Any], str]]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         if path.suffix.lower() == ".csv":
             yield from _read_csv(csv.DictReader(lines, strict=True), path)
             return
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _parse(line, f"{path}:{number}"), f"{path}:{number}"
+                where = f"{path}:{number}"
+                yield {"text": line.strip()} if plain else _parse(line, where), where
 
 
 def _read_csv(reader: "csv.DictReader[str]", path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -129,17 +141,22 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
 
 
 def _row(record: Mapping[str, Any], where: str, topics: tuple[str, ...]) -> Row:
+    return Row(
+        text=_text(record, where),
+        sentiment=_label(where, record.get("sentiment"), sentiment_index),
+        topic=_label(where, record.get("topic"), lambda label: topic_index(label, topics)),
+        lang=str(record.get("lang") or ""),
+    )
+
+
+def _text(record: Mapping[str, Any], where: str) -> str:
+    """Return the title, if there is one, and the text below it, as valid Unicode."""
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where}: `text` is missing or empty")
     title = record.get("title")
     whole = f"{title}\n{text}" if isinstance(title, str) and title.strip() else text
-    return Row(
-        text=whole.encode("utf-8", "replace").decode("utf-8"),
-        sentiment=_label(where, record.get("sentiment"), sentiment_index),
-        topic=_label(where, record.get("topic"), lambda label: topic_index(label, topics)),
-        lang=str(record.get("lang") or ""),
-    )
+    return whole.encode("utf-8", "replace").decode("utf-8")
 
 
 def _label(where: str, value: Any, index: Callable[[str], int]) -> int:

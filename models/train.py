@@ -18,19 +18,20 @@ from transformers import PreTrainedTokenizerFast
 
 from models.adapters import folded, tune
 from models.assess import assess, calibrate, selection_figure
-from models.devices import pick_device
+from models.devices import memory_told, pick_device
 from models.epoch import Learner, Recorder, Run, Watcher, steps_per_epoch, train_epoch
-from models.errors import DataError, TrainingError
+from models.errors import DataError
 from models.hyperparameters import TrainSettings
 from models.labels import SENTIMENTS
 from models.losses import MultiTaskLoss, Targets, class_weights
 from models.model import GPT2Monitor, save_monitor
 from models.optimizer import build_optimizer
+from models.pretrain import PretrainReport
 from models.quality import HeadQuality
 from models.rows import MISSING, Row
 from models.state import Progress, load_state, save_state, state_folder
 
-__all__ = ["Epoch", "TrainReport", "TrainSettings", "Watcher", "hard_targets", "train"]
+__all__ = ["Epoch", "TrainReport", "TrainSettings", "Watcher", "hard_targets", "require_labels", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,13 @@ class TrainReport:
     best_epoch: int
     figures: HeadQuality
     epochs: tuple[Epoch, ...]
+    pretraining: PretrainReport | None = None
+    """What continued pretraining brought, where it came first."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
-        return {
+        before = {"pretraining": self.pretraining.as_dict()} if self.pretraining else {}
+        return before | {
             "checkpoint": str(self.out),
             "best_epoch": self.best_epoch,
             "held_back": self.figures.as_dict(),
@@ -84,19 +88,15 @@ def train(
         TrainingError: the loss stopped being finite, memory ran out, or there is no matching state to resume.
         CheckpointError: `out` cannot be written.
     """
-    _require_labels(rows, held_back, model.config.topics)
+    require_labels(rows, held_back, model.config.topics)
     settings = replace(settings, max_tokens=min(settings.max_tokens, model.config.n_positions))
     targets = targets or hard_targets(rows)
     run = _prepared(model, tokenizer, rows, targets, settings, watch or _unwatched, record or _unrecorded)
     progress = Progress(_fingerprint(rows, settings, model.config.topics))
     if resume:
         progress = load_state(out, run.learner, run.optimizer, run.tuning, progress.fingerprint)
-    try:
+    with memory_told():
         course = _epochs(run, held_back, out, progress, half)
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            "memory ran out: lower --batch-size and raise --accumulate, lower --max-tokens, or use --method lora"
-        ) from error
     calibrated = calibrate(out, held_back, settings.max_tokens, half)
     shutil.rmtree(state_folder(out))
     return TrainReport(out, progress.best_epoch, calibrated, course)
@@ -105,6 +105,29 @@ def train(
 def hard_targets(rows: Sequence[Row]) -> Targets:
     """Return the rows' own labels as targets."""
     return Targets(torch.tensor([row.sentiment for row in rows]), torch.tensor([row.topic for row in rows]))
+
+
+def require_labels(rows: Sequence[Row], held_back: Sequence[Row], topics: Sequence[str]) -> None:
+    """Refuse rows that nothing can be learnt from, or measured on.
+
+    Raises:
+        DataError: no row of one of the parts carries a label, or a head has but one class to learn.
+    """
+    for name, part in (("training", rows), ("held-back", held_back)):
+        if not any(row.sentiment != MISSING or row.topic != MISSING for row in part):
+            raise DataError(
+                f"no labelled {name} rows: give more rows with `sentiment` or `topic`, or change --held-back"
+            )
+    heads: Mapping[str, tuple[set[int], Sequence[str]]] = {
+        "sentiment": ({row.sentiment for row in rows} - {MISSING}, SENTIMENTS),
+        "topic": ({row.topic for row in rows} - {MISSING}, topics),
+    }
+    for head, (found, names) in heads.items():
+        if len(found) == 1:
+            raise DataError(
+                f"every labelled training row has the {head} {names[found.pop()]!r}: add rows of another, "
+                f"or leave `{head}` out"
+            )
 
 
 def _prepared(
@@ -158,24 +181,6 @@ def _held_back_figures(figures: HeadQuality) -> dict[str, float]:
         if quality.n
         for name in ("accuracy", "macro_f1", "ece")
     }
-
-
-def _require_labels(rows: Sequence[Row], held_back: Sequence[Row], topics: Sequence[str]) -> None:
-    for name, part in (("training", rows), ("held-back", held_back)):
-        if not any(row.sentiment != MISSING or row.topic != MISSING for row in part):
-            raise DataError(
-                f"no labelled {name} rows: give more rows with `sentiment` or `topic`, or change --held-back"
-            )
-    heads: Mapping[str, tuple[set[int], Sequence[str]]] = {
-        "sentiment": ({row.sentiment for row in rows} - {MISSING}, SENTIMENTS),
-        "topic": ({row.topic for row in rows} - {MISSING}, topics),
-    }
-    for head, (found, names) in heads.items():
-        if len(found) == 1:
-            raise DataError(
-                f"every labelled training row has the {head} {names[found.pop()]!r}: add rows of another, "
-                f"or leave `{head}` out"
-            )
 
 
 def _even_weights(_labels: Tensor, classes: int) -> Tensor:
