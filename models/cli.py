@@ -36,26 +36,63 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the new checkpoint.")],
     files: Annotated[list[Path] | None, typer.Argument(help="JSONL or CSV: text, sentiment?, topic?, lang?")] = None,
     base: Annotated[
-        str, typer.Option(help="What to start from: shipped, scratch, a folder or a hub name.")
+        str, typer.Option(help="What to start from: shipped, scratch, gpt2 or another hub name, or a folder.")
     ] = "shipped",
-    recipe: Annotated[str | None, typer.Option(help="Rebuild by a recipe (`default` or a .toml) instead.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the recipe's labelled files.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
-    lr: Annotated[float | None, typer.Option(min=0.0)] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Weights to train besides the heads: full; lora or adalora (low-rank updates, by peft); adapter "
+            "(a bottleneck beside each MLP). All are folded into an ordinary checkpoint."
+        ),
+    ] = "full",
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Rank of low-rank updates (8), width of adapters (64).")
+    ] = None,
+    topics: Annotated[
+        str,
+        typer.Option(help="base: the base's topics, the twenty for a bare GPT-2; twenty; own: those in the files."),
+    ] = "base",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Times that every row is seen, at most.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Texts in one forward pass.")] = None,
+    accumulate: Annotated[int | None, typer.Option(min=1, help="Forward passes that make one step.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0.0, help="Highest learning rate: 3e-4 for full, 1e-3 for the others.")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Rate of a block over that of the one above, such as 0.9; 1 for one rate.")
+    ] = None,
+    clip: Annotated[float | None, typer.Option(help="Longest gradient of a step.")] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="balanced: rare classes weigh more; none: every row weighs the same.")
+    ] = None,
     patience: Annotated[int | None, typer.Option(min=1, help="Epochs without a better one before stopping.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=8)] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=8, help="Tokens of a text that are read.")] = None,
+    rdrop: Annotated[
+        float | None, typer.Option(min=0.0, help="R-Drop: weight of two dropout passes' disagreement; 0 for none.")
+    ] = None,
+    fgm: Annotated[
+        float | None, typer.Option(min=0.0, help="Adversarial step on the embeddings, in their deviations; 0 for none.")
+    ] = None,
+    continue_pretraining: Annotated[
+        Path | None, typer.Option(help="First train the trunk on these texts: one a line, or JSONL with `text`.")
+    ] = None,
+    pretraining_epochs: Annotated[int, typer.Option(min=1)] = 1,
+    pretraining_lr: Annotated[float, typer.Option(min=0.0)] = 1e-4,
     held_back: Annotated[int, typer.Option(min=1, max=50, help="Percent of the contents held back.")] = 10,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     device: _DEVICE = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder to write the course to, for TensorBoard.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Rebuild by a recipe (`default` or a .toml) instead.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the recipe's labelled files.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint in --out.")] = False,
     as_json: _JSON = False,
 ) -> None:
     """Fine-tune a classifier on labelled files, or rebuild one by its recipe."""
     given = {
-        "epochs": epochs, "batch_size": batch_size, "lr": lr, "patience": patience,
-        "max_tokens": max_tokens, "seed": seed, "device": device,
+        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate, "lr": lr, "layer_decay": layer_decay,
+        "clip": clip, "class_weights": class_weights, "patience": patience, "max_tokens": max_tokens, "rdrop": rdrop,
+        "fgm": fgm, "seed": seed, "device": device, "rank": rank, "method": method if files else None,
     }  # fmt: skip
     with _reported():
         if bool(files) == bool(recipe):
@@ -63,9 +100,19 @@ def train(
         if not (resume or overwrite) and any(out.glob("**/model.safetensors")):
             raise DataError(f"{out} already holds a checkpoint: choose another --out, or --resume or --overwrite")
         if recipe:
+            if continue_pretraining or tensorboard or (base, method, topics) != ("shipped", "full", "base"):
+                raise DataError("--base, --method, --topics, --tensorboard and --continue-pretraining go with files")
             report = _rebuild(recipe, data, out, resume, given, as_json)
         else:
-            report = _fine_tune(files or [], base, out, held_back, resume, given, as_json)
+            before = {"epochs": pretraining_epochs, "lr": pretraining_lr}
+            places: dict[str, Any] = {
+                "base": base,
+                "topics": topics,
+                "corpus": continue_pretraining,
+                "tensorboard": tensorboard,
+            }
+            places |= {"files": files, "out": out, "held_back": held_back, "resume": resume}
+            report = _fine_tune(places, given, before, as_json)
         _show_training(report, as_json)
 
 
@@ -84,12 +131,17 @@ def evaluate(
         from models.engine import Engine
         from models.evaluate import compare, tfidf_peer
         from models.evaluate import evaluate as measure_engine
+        from models.labels import TOPICS
         from models.rows import read_rows
 
-        rows = read_rows(files)
-        results = [measure_engine(Engine.load(_settings(checkpoint, device)), rows)]
+        engine = Engine.load(_settings(checkpoint, device))
+        rows = read_rows(files, engine.topics)
+        results = [measure_engine(engine, rows)]
         if peer:
-            results.append(compare("tf-idf + logistic regression", rows, *tfidf_peer(read_rows(peer), rows)))
+            if len(engine.topics) > len(TOPICS):
+                raise DataError(f"the peer knows {len(TOPICS)} topics at most: the checkpoint has {len(engine.topics)}")
+            known = read_rows(peer, engine.topics)
+            results.append(compare("tf-idf + logistic regression", rows, *tfidf_peer(known, rows)))
         _show_evaluation(results, as_json)
 
 
@@ -131,25 +183,16 @@ def _settings(checkpoint: str | None, device: str | None) -> "ModelsSettings":
     return ModelsSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _fine_tune(
-    files: list[Path], base: str, out: Path, held_back: int, resume: bool, given: dict[str, Any], quiet: bool
-) -> "TrainReport":
-    from models.build import scratch
-    from models.model import load_base
+def _fine_tune(places: dict[str, Any], given: dict[str, Any], before: dict[str, Any], quiet: bool) -> "TrainReport":
+    from models.finetune import FineTuning, fine_tune
+    from models.hyperparameters import TrainSettings, usual_rate
     from models.recipe import overridden
-    from models.rows import read_rows, split_rows
-    from models.settings import SHIPPED_CHECKPOINT
-    from models.train import TrainSettings
-    from models.train import train as run
 
-    settings = overridden(TrainSettings(), **given)
-    rows, held = split_rows(read_rows(files), held_back)
-    if base == "scratch":
-        start, tokenizer = scratch(rows, settings.seed)
-    else:
-        start, tokenizer = load_base(str(SHIPPED_CHECKPOINT) if base == "shipped" else base)
+    settings = overridden(TrainSettings(lr=usual_rate(given["method"])), **given)
+    same = {name: getattr(settings, name) for name in ("clip", "seed", "device")}
+    pretraining = TrainSettings(max_tokens=256, batch_size=min(settings.batch_size, 8), **same, **before)
     with _progress(quiet) as watch:
-        return run(start, tokenizer, rows, held, settings, out, resume=resume, watch=watch.step)
+        return fine_tune(FineTuning(settings=settings, pretraining=pretraining, **places), watch.stage, watch.step)
 
 
 def _rebuild(
@@ -180,6 +223,12 @@ def _show_training(report: "TrainReport", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
         return
+    if report.pretraining:
+        figures = report.pretraining
+        typer.echo(
+            f"pretraining: {figures.tokens:,} tokens, perplexity {figures.perplexity_before:,.1f} before, "
+            f"{figures.perplexity_after:,.1f} after on {figures.held_back_tokens:,} held-back tokens"
+        )
     table = Table(title=f"Held-back rows, best epoch {report.best_epoch}")
     _head_columns(table, "epoch")
     for epoch in report.epochs:

@@ -1,12 +1,13 @@
 """Which device and precision this machine offers."""
 
 import contextlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from models.errors import SettingsError
+from models.errors import SettingsError, TrainingError
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -42,6 +43,21 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     if native_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def memory_told() -> Iterator[None]:
+    """Turn a device's lack of memory into an error that says what to do.
+
+    Raises:
+        TrainingError: memory ran out.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "memory ran out: lower --batch-size and raise --accumulate, lower --max-tokens, or use --method lora"
+        ) from error
 
 
 @cache

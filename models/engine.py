@@ -54,6 +54,7 @@ class Engine:
         self, monitor: LeanMonitor, tokenizer: Tokenizer, pad: int, model_id: str, settings: ModelsSettings
     ) -> None:
         self.model_id = model_id
+        self.topics = monitor.topics
         self._monitor = monitor
         self._tokenizer = tokenizer
         self._pad = pad
@@ -106,7 +107,7 @@ class Engine:
             self._seen.popitem(last=False)
 
     def probabilities(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the whole sentiment (n, 3) and topic (n, 20) distributions, in the order of the texts, uncached."""
+        """Return the sentiment (n, 3) and topic (n, topics) distributions, in the order of the texts, uncached."""
         with self._lock:
             sentiment, topic = self._distributions([presentable(text, self._max_tokens) for text in texts])
         return sentiment.double().numpy(), topic.double().numpy()
@@ -114,11 +115,11 @@ class Engine:
     def _forward(self, texts: list[str]) -> list[Score]:
         sentiment, topic = self._distributions(texts)
         pairs = zip(sentiment.tolist(), topic.argmax(-1).tolist(), strict=True)
-        return [_score(row, index) for row, index in pairs]
+        return [_score(row, self.topics[index]) for row, index in pairs]
 
     def _distributions(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         sentiment = torch.empty(len(texts), len(SENTIMENTS))
-        topic = torch.empty(len(texts), len(TOPICS))
+        topic = torch.empty(len(texts), len(self.topics))
         for start in range(0, len(texts), _TOKENISED_TOGETHER):
             encodings = self._tokenizer.encode_batch_fast(texts[start : start + _TOKENISED_TOGETHER])
             lengths = [max(len(encoding), 1) for encoding in encodings]
@@ -137,15 +138,17 @@ class Engine:
 
 
 def weights_hash(model: GPT2Monitor) -> str:
-    """Return eight hexadecimal digits over the weights and temperatures: other weights are another model."""
+    """Return eight hexadecimal digits over weights, temperatures and topics: other weights are another model."""
     digest = hashlib.blake2b(digest_size=4)
     digest.update(f"{model.config.sentiment_temperature} {model.config.topic_temperature}".encode())
+    if tuple(model.config.topics) != TOPICS:
+        digest.update(repr(model.config.topics).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(memoryview(value.detach().cpu().contiguous().numpy()).cast("B"))
     return digest.hexdigest()
 
 
-def _score(row: list[float], topic: int) -> Score:
+def _score(row: list[float], topic: str) -> Score:
     best = max(range(len(row)), key=row.__getitem__)
-    return Score(TOPICS[topic], SENTIMENTS[best], row[0], row[1], row[2], row[best])
+    return Score(topic, SENTIMENTS[best], row[0], row[1], row[2], row[best])

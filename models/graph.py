@@ -68,6 +68,7 @@ class LeanMonitor(nn.Module):
     def __init__(self, model: GPT2Monitor, dtype: torch.dtype, *, pool_last_block: bool = True) -> None:
         super().__init__()
         config, trunk = model.config, model.transformer
+        self.topics: tuple[str, ...] = tuple(config.topics)
         self.pool_last_block = pool_last_block
         self.tokens, self.positions, self.ln_f = trunk.wte, trunk.wpe, trunk.ln_f
         blocks = [LeanBlock(block, config.n_head, config.activation_function) for block in trunk.h]
@@ -84,7 +85,7 @@ class LeanMonitor(nn.Module):
         return self.positions.num_embeddings
 
     def forward(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return sentiment (n, 3) and topic (n, 20) probabilities for ids (n, longest) of real lengths (n,)."""
+        """Return sentiment (n, 3) and topic (n, topics) probabilities for ids (n, longest) of real lengths (n,)."""
         states = self.without_mask(ids)
         last = lengths - 1
         if self.pool_last_block:

@@ -21,7 +21,7 @@ class Targets:
     soft_sentiment: Tensor | None = None
     """A teacher's probabilities, (n, 3)."""
     soft_topic: Tensor | None = None
-    """A teacher's probabilities, (n, 20)."""
+    """A teacher's probabilities, (n, topics)."""
     states: Tensor | None = None
     """A teacher's pooled states, (n, teacher width)."""
 
@@ -29,6 +29,12 @@ class Targets:
         """Return the targets of some rows."""
         pick = [None if value is None else value[rows] for value in (self.soft_sentiment, self.soft_topic, self.states)]
         return Targets(self.sentiment[rows], self.topic[rows], *pick)
+
+    def to(self, device: torch.device) -> "Targets":
+        """Return the targets on a device."""
+        rest = (self.soft_sentiment, self.soft_topic, self.states)
+        moved = [None if value is None else value.to(device) for value in rest]
+        return Targets(self.sentiment.to(device), self.topic.to(device), *moved)
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:

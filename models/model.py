@@ -5,9 +5,12 @@ padded on the right, so under the causal mask no real token ever sees padding an
 of the hub or of a local folder can be the trunk, English or Chinese, with whatever tokenizer it brings.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -16,8 +19,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2Model, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from models.errors import CheckpointError
-from models.labels import SENTIMENTS, TOPICS
+from models.errors import CheckpointError, DataError
+from models.labels import SENTIMENTS, TOPICS, topic_name
 
 MODEL_TYPE = "newsquake_gpt2"
 
@@ -52,7 +55,7 @@ class MonitorOutput:
     sentiment: Tensor
     """Logits, (n, 3)."""
     topic: Tensor
-    """Logits, (n, 20)."""
+    """Logits, (n, topics)."""
     pooled: Tensor
     """State of each text's last real token after the final LayerNorm, (n, width)."""
 
@@ -95,33 +98,46 @@ def load_monitor(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]
     Raises:
         CheckpointError: nothing is there, it is incomplete, or it is not a classifier of this project.
     """
-    config = _load_config(checkpoint)
+    config = load_config(checkpoint)
     if config.model_type != MODEL_TYPE:
         raise CheckpointError(
             f"checkpoint {checkpoint!r} is a plain {config.model_type!r} model, not a trained classifier: "
             "fine-tune it first with `newsquake model train --base`"
         )
-    if (config.sentiments, config.topics) != (list(SENTIMENTS), list(TOPICS)):
-        raise CheckpointError(f"checkpoint {checkpoint!r} was trained for other classes: train it again")
-    return _load_weights(GPT2Monitor, checkpoint), _load_tokenizer(checkpoint)
+    require_classes(config, checkpoint)
+    model, tokenizer = load_weights(GPT2Monitor, checkpoint), load_tokenizer(checkpoint)
+    require_vocabulary(tokenizer, config.vocab_size, checkpoint)
+    return model, tokenizer
 
 
-def load_base(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
-    """Load what training starts from: a trained classifier, or a bare GPT-2 that gets two fresh heads.
+def require_classes(config: MonitorConfig, checkpoint: str) -> None:
+    """Refuse a classifier whose sentiments are not the three, or whose topics cannot be stored.
 
     Raises:
-        CheckpointError: nothing is there, or it is no GPT-2.
+        CheckpointError: it is one of these.
     """
-    config = _load_config(checkpoint)
-    if config.model_type == MODEL_TYPE:
-        return load_monitor(checkpoint)
-    if config.model_type != "gpt2":
-        raise CheckpointError(f"base {checkpoint!r} is a {config.model_type!r} model: name a GPT-2")
-    trunk = _load_weights(GPT2Model, checkpoint)
-    known = {key: value for key, value in config.to_dict().items() if key not in ("model_type", "architectures")}
-    model = GPT2Monitor(MonitorConfig(**known))
-    model.transformer.load_state_dict(trunk.state_dict())
-    return model, _load_tokenizer(checkpoint)
+    if config.sentiments != list(SENTIMENTS):
+        raise CheckpointError(f"checkpoint {checkpoint!r} was trained for other sentiments: train it again")
+    try:
+        names = [topic_name(name) for name in config.topics]
+    except DataError as error:
+        raise CheckpointError(f"checkpoint {checkpoint!r}: {error}") from error
+    if len({name.casefold() for name in names}) < len(names):
+        raise CheckpointError(f"checkpoint {checkpoint!r} names a topic twice: train it again")
+
+
+def require_vocabulary(tokenizer: PreTrainedTokenizerFast, embedded: int, checkpoint: str) -> None:
+    """Refuse a tokenizer with ids beyond the `embedded` ones, which would break on the first text that has them.
+
+    Raises:
+        CheckpointError: it is one of these.
+    """
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= embedded:
+        raise CheckpointError(
+            f"checkpoint {checkpoint!r}: its tokenizer has ids up to {highest} and its embedding {embedded} rows: "
+            "they do not belong together, copy the tokenizer that the model was trained with"
+        )
 
 
 def save_monitor(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, folder: Path, *, half: bool = False) -> None:
@@ -150,11 +166,17 @@ def pad_token_id(tokenizer: PreTrainedTokenizerFast) -> int:
     return 0
 
 
-def _load_config(checkpoint: str) -> Any:
+def load_config(checkpoint: str) -> Any:
+    """Return the configuration of whatever model is in a folder or on the hub.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     if Path(checkpoint).is_absolute() and not (Path(checkpoint) / "config.json").is_file():
         raise CheckpointError(f"no checkpoint in {checkpoint!r}: name a folder with config.json and model.safetensors")
     try:
-        return AutoConfig.from_pretrained(checkpoint)
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"no checkpoint {checkpoint!r}: name a folder with config.json and model.safetensors, or a hub model "
@@ -162,20 +184,53 @@ def _load_config(checkpoint: str) -> Any:
         ) from error
 
 
-def _load_weights(kind: Any, checkpoint: str) -> Any:
-    transformers_logging.disable_progress_bar()
+def load_weights(kind: Any, checkpoint: str, *, pickled: bool = False) -> Any:
+    """Return a model in float32, from safetensors or, where `pickled`, also from `pytorch_model.bin`.
+
+    A `.bin` is read by torch's restricted unpickler, which runs no code of the file.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged or of another shape.
+    """
+    safe = None if pickled else True
     try:
-        return kind.from_pretrained(checkpoint, dtype=torch.float32, use_safetensors=True).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        with quiet_transformers():
+            model, loaded = kind.from_pretrained(
+                checkpoint, dtype=torch.float32, use_safetensors=safe, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"checkpoint {checkpoint!r} has no usable model.safetensors: {reason}") from error
+    if missing := sorted(loaded["missing_keys"]):
+        raise CheckpointError(f"checkpoint {checkpoint!r} lacks {len(missing)} of its weights, such as {missing[0]}")
+    return model.eval()
 
 
-def _load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
+def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a folder or hub model.
+
+    Raises:
+        CheckpointError: there is none, or none that runs in Rust.
+    """
     try:
-        return AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"checkpoint {checkpoint!r} has no usable tokenizer: add its tokenizer.json") from error
+    if not tokenizer.is_fast:
+        raise CheckpointError(f"checkpoint {checkpoint!r} has a tokenizer in Python only: add its tokenizer.json")
+    return tokenizer
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' reports of what it loads off the terminal; what matters of them is raised as an error."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 def _forget_calls(tokenizer: PreTrainedTokenizerFast) -> None:

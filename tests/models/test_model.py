@@ -1,4 +1,4 @@
-"""Checkpoints and the GPT-2s that training can start from."""
+"""Trained checkpoints: written, loaded, and refused where they cannot be served."""
 
 import json
 from collections.abc import Callable
@@ -6,42 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
+from models.base import adopt_topics
 from models.batches import encode
 from models.engine import Engine
 from models.errors import CheckpointError
-from models.model import GPT2Monitor, load_base, load_monitor, save_monitor
-from models.rows import Row
+from models.labels import TOPICS
+from models.model import GPT2Monitor, MonitorConfig, load_monitor, save_monitor
 from models.settings import ModelsSettings
-from models.train import TrainSettings, train
 
 Maker = Callable[[], GPT2Monitor]
-
-
-def bert_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer as Chinese GPT-2s bring it: one piece a character, [CLS] in front and [SEP] behind."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({c for text in texts for c in text if not c.isspace()})]
-    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=False)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-
-
-@pytest.fixture
-def causal_folder(tmp_path: Path, rows: list[Row]) -> Path:
-    """A causal language model as the hub would give it, with a BERT tokenizer."""
-    tokenizer = bert_tokenizer([row.text for row in rows])
-    torch.manual_seed(1)
-    config = GPT2Config(vocab_size=len(tokenizer), n_layer=2, n_embd=32, n_head=2, n_positions=48)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "causal")
-    tokenizer.save_pretrained(tmp_path / "causal")
-    return tmp_path / "causal"
 
 
 def test_a_checkpoint_survives_saving_and_loading(
@@ -58,38 +33,61 @@ def test_a_checkpoint_survives_saving_and_loading(
     assert not list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pt"))
 
 
-def test_a_causal_model_with_a_bert_tokenizer_becomes_a_classifier(
-    causal_folder: Path, rows: list[Row], tmp_path: Path
-) -> None:
-    model, tokenizer = load_base(str(causal_folder))
-    out = tmp_path / "out"
-    longer = [*rows, Row("长" * 300, 1, 9, "zh")]
-    train(model, tokenizer, longer, rows[:12], TrainSettings(epochs=1, batch_size=16, device="cpu"), out)
-    scores = Engine.load(ModelsSettings(checkpoint=str(out))).score(["海川股份净利大幅下滑", "", "x" * 5000])
-    assert len(scores) == 3
-    assert scores[0].negative + scores[0].neutral + scores[0].positive == pytest.approx(1.0, abs=1e-5)
+def saved_with(config_change: dict[str, object], model: GPT2Monitor, tokenizer: object, folder: Path) -> str:
+    """A checkpoint whose config.json says something else; returns its folder."""
+    save_monitor(model, tokenizer, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | config_change))
+    return str(folder)
 
 
-def test_a_trunk_keeps_its_pretrained_weights(causal_folder: Path) -> None:
-    model, _ = load_base(str(causal_folder))
-    causal = GPT2LMHeadModel.from_pretrained(causal_folder)
-    assert torch.equal(model.transformer.wte.weight, causal.transformer.wte.weight)
-    assert torch.equal(model.transformer.h[1].mlp.c_fc.weight, causal.transformer.h[1].mlp.c_fc.weight)
-
-
-def test_an_untrained_gpt2_is_no_classifier(causal_folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="fine-tune it first"):
-        load_monitor(str(causal_folder))
-
-
-def test_a_checkpoint_of_other_classes_is_refused(
+def test_the_topics_are_the_checkpoints_own(
     new_model: Maker, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    save_monitor(new_model(), tokenizer, tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["topics"] = config["topics"][::-1]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="other classes"):
+    model = new_model()
+    adopt_topics(model, ("Rates", "信用风险"))
+    save_monitor(model, tokenizer, tmp_path)
+    engine = Engine.load(ModelsSettings(checkpoint=str(tmp_path)))
+    assert engine.topics == ("Rates", "信用风险")
+    assert {score.topic for score in engine.score(["央行加息", "bond default", "x"])} <= set(engine.topics)
+    assert engine.probabilities(["央行加息"])[1].shape == (1, 2)
+
+
+def test_a_topic_that_stays_keeps_what_was_learnt_of_it(new_model: Maker) -> None:
+    model = new_model()
+    before = model.topic_head.weight[TOPICS.index("ipo")].clone()
+    adopt_topics(model, ("Crypto", "IPO"))
+    assert torch.equal(model.topic_head.weight[1], before)
+    assert model.topic_head.out_features == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"sentiments": ["positive", "neutral", "negative"]}, "other sentiments"),
+        ({"topics": ["a\nb", *TOPICS[1:]]}, "control characters"),
+        ({"topics": ["x" * 81, *TOPICS[1:]]}, "81 characters"),
+        ({"topics": ["IPO", *TOPICS[1:]]}, "names a topic twice"),
+        ({"n_layer": 5}, "lacks 24 of its weights"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_served_is_refused(
+    new_model: Maker,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    change: dict[str, object],
+    complaint: str,
+) -> None:
+    with pytest.raises(CheckpointError, match=complaint) as caught:
+        load_monitor(saved_with(change, new_model(), tokenizer, tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    save_monitor(GPT2Monitor(MonitorConfig(vocab_size=50, n_layer=1, n_embd=8, n_head=2)), tokenizer, tmp_path)
+    with pytest.raises(CheckpointError, match="do not belong together"):
         load_monitor(str(tmp_path))
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
 from models.batches import drop_tokens, shuffled_batches
-from models.errors import DataError, TrainingError
+from models.errors import CheckpointError, DataError, SettingsError, TrainingError
 from models.losses import MultiTaskLoss, Targets, class_weights
 from models.model import GPT2Monitor, MonitorOutput, load_monitor
 from models.rows import MISSING, Row
@@ -35,19 +36,37 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(
     assert not state_folder(tmp_path).exists()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"method": "lora"},
+        {"method": "adalora", "rank": 2},
+        {"method": "adapter", "rank": 4},
+        {"accumulate": 3, "layer_decay": 0.5},
+        {"method": "adalora", "accumulate": 2, "layer_decay": 0.8, "rdrop": 1.0, "fgm": 1.0, "class_weights": "none"},
+    ],
+    ids=str,
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     def killed(epoch: int, step: int, _steps: int, _loss: float) -> None:
-        if (epoch, step) == (3, 2):
+        if (epoch, step) == (2, 3):
             raise KeyboardInterrupt
 
-    train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "whole", half=False)
+    settings = replace(SETTINGS, lr=1e-2, **asked)
+
+    def run(name: str, **how: Any) -> dict[str, torch.Tensor]:
+        train(new_model(), tokenizer, rows, rows[:12], settings, tmp_path / name, half=False, **how)
+        return load_file(tmp_path / name / "model.safetensors")
+
+    whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
-        train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "cut", half=False, watch=killed)
-    train(new_model(), tokenizer, rows, rows[:12], SETTINGS, tmp_path / "cut", half=False, resume=True)
-    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+        run("cut", watch=killed)
+    cut = run("cut", resume=True)
     assert all(torch.equal(value, cut[name]) for name, value in whole.items())
+    assert not torch.equal(whole["topic_head.weight"], new_model().topic_head.weight)
 
 
 def test_the_state_of_another_run_is_refused(
@@ -90,6 +109,81 @@ def test_rows_without_labels_are_refused_before_the_first_step(
         train(new_model(), tokenizer, [Row("a")], rows[:1], SETTINGS, tmp_path)
     with pytest.raises(DataError, match="no labelled held-back rows"):
         train(new_model(), tokenizer, rows, [], SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("head", ["sentiment", "topic"])
+def test_a_head_with_one_class_to_learn_is_refused_before_the_first_step(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path, head: str
+) -> None:
+    same = [replace(row, **{head: 2}) for row in rows]
+    with pytest.raises(DataError, match=f"every labelled training row has the {head} '(positive|company_product)'"):
+        train(new_model(), tokenizer, same, rows[:12], SETTINGS, tmp_path)
+    without = [replace(row, **{head: MISSING}) for row in rows]
+    train(new_model(), tokenizer, without, rows[:12], replace(SETTINGS, epochs=1), tmp_path)
+
+
+def test_accumulated_passes_move_the_weights_as_one_pass_over_all_their_rows(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    still = {"token_dropout": 0.0, "epochs": 1, "weight_decay": 0.0, "class_weights": "none"}
+    lengths: list[float] = []
+    for name, asked in (("one", {"batch_size": 60}), ("many", {"batch_size": 7, "accumulate": 9})):
+        model = new_model()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        train(
+            model, tokenizer, rows, rows[:12], replace(SETTINGS, **still, **asked), tmp_path / name, half=False,
+            record=lambda _step, figures: lengths.extend(v for n, v in figures.items() if n == "train/gradient"),
+        )  # fmt: skip
+    assert lengths == pytest.approx([lengths[0]] * 2, rel=0.02)
+    one, many = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "many"))
+    moved = {name: value for name, value in one.items() if not torch.equal(value, new_model().state_dict()[name])}
+    assert len(moved) > 20
+    for name, value in moved.items():
+        assert torch.isclose(value, many[name], atol=3e-4).float().mean() > 0.95, name
+
+
+def test_even_class_weights_count_every_row_the_same(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    uneven = [row for number, row in enumerate(rows) if row.sentiment != 2 or number % 9 == 0]
+    losses = []
+    for choice in ("balanced", "none"):
+        settings = replace(SETTINGS, epochs=1, class_weights=choice, lr=0.0)
+        losses.append(train(new_model(), tokenizer, uneven, rows[:12], settings, tmp_path / choice).epochs[0].loss)
+    assert losses[0] != pytest.approx(losses[1], abs=1e-4)
+
+
+def test_the_course_is_recorded_by_step_and_by_epoch(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    noted: list[tuple[int, set[str]]] = []
+    settings = replace(SETTINGS, epochs=2, batch_size=10, accumulate=4)
+    train(
+        new_model(), tokenizer, rows, rows[:12], settings, tmp_path,
+        record=lambda step, figures: noted.append((step, set(figures))),
+    )  # fmt: skip
+    assert [step for step, names in noted if "train/loss" in names] == [0, 1, 2, 3]
+    assert [step for step, names in noted if "held_back/topic_macro_f1" in names] == [1, 3]
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        train(new_model(), tokenizer, rows, rows[:12], replace(SETTINGS, epochs=1), tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"method": "prefix"}, {"class_weights": "even"}, {"accumulate": 0}, {"rdrop": -1.0}, {"layer_decay": 0.0}],
+    ids=str,
+)
+def test_settings_that_no_run_can_use_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        TrainSettings(**wrong)
 
 
 def test_a_missing_label_adds_no_loss() -> None:
