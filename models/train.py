@@ -141,6 +141,8 @@ def _prepared(
 ) -> Run:
     torch.manual_seed(settings.seed)
     device = pick_device(settings.device)
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")  # the fused kernel's backward pass takes twice the time of a whole step
     tuning = tune(model, settings, settings.epochs * steps_per_epoch(len(rows), settings))
     learner = Learner(model, 0 if targets.states is None else targets.states.shape[1]).to(device)
     weigh = class_weights if settings.class_weights == "balanced" else _even_weights
