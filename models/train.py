@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from models.batches import Batch, drop_tokens, encode, noisy, ordered_batches, shuffled_batches
+from models.calibration import threshold_for
 from models.devices import autocast, pick_device
 from models.errors import DataError, TrainingError
 from models.labels import SENTIMENTS, TOPICS
@@ -249,7 +250,9 @@ def _selection_figure(figures: HeadQuality) -> float:
 def _calibrate(out: Path, held_back: Sequence[Row], settings: TrainSettings, half: bool) -> HeadQuality:
     model, tokenizer = load_monitor(str(out.resolve()))
     _, logits = assess(model, tokenizer, held_back, settings.max_tokens)
-    model.config.sentiment_temperature = fit_temperature(np.array([row.sentiment for row in held_back]), logits[0])
+    labels = np.array([row.sentiment for row in held_back])
+    model.config.sentiment_temperature = fit_temperature(labels, logits[0])
+    model.config.abstain_below = threshold_for(labels, softmax(logits[0] / model.config.sentiment_temperature))
     model.config.topic_temperature = fit_temperature(np.array([row.topic for row in held_back]), logits[1])
     save_monitor(model, tokenizer, out, half=half)
     return assess(model, tokenizer, held_back, settings.max_tokens)[0]
