@@ -1,4 +1,4 @@
-"""`newsquake model evaluate`: a checkpoint's figures on labelled files, beside its peers'."""
+"""`newsquake model evaluate`: a checkpoint's figures on labelled files, beside its peers' and under disturbance."""
 
 import json
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ from models.cli_output import (
 )
 
 if TYPE_CHECKING:
+    from models.engine import Engine
     from models.evaluate import Evaluation, Sample
     from models.quality import HeadQuality
+    from models.robustness_report import Robustness
 
 
 def evaluate(
@@ -34,6 +36,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Also train the peers on this file and measure them on the same rows (extra `peers`)."),
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also disturb the rows, swap names, and turn negations and numbers.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint on labelled files: accuracy, F1, calibration and abstention, by language and by file."""
@@ -50,12 +55,17 @@ def evaluate(
         ours = compare(engine.model_id, sample, answers_of(engine, sample.rows))
         others = _measure_peers(peers, sample) if peers else []
         if as_json:
-            document = ours.as_dict() | ({"peers": [other.as_dict() for other in others]} if peers else {})
+            disturbed = {"robustness": _disturb(engine, sample).as_dict()} if robustness else {}
+            document = ours.as_dict() | ({"peers": [other.as_dict() for other in others]} if peers else {}) | disturbed
             typer.echo(json.dumps(document, ensure_ascii=False))
             return
         _show_figures([ours, *others])
         _show_binary([ours, *others])
         _show_confidence(ours)
+        if robustness:
+            from models.cli_robustness import show_robustness
+
+            show_robustness(_disturb(engine, sample))
 
 
 def _measure_peers(known: Sequence[Path], sample: "Sample") -> list["Evaluation"]:
@@ -66,6 +76,13 @@ def _measure_peers(known: Sequence[Path], sample: "Sample") -> list["Evaluation"
     # A recipe's training file also holds crops without a label, which only a teacher can use.
     rows = [row for row in read_rows(known) if row.sentiment != MISSING or row.topic != MISSING]
     return [compare(name, sample, peer(rows, sample.rows)) for name, peer in PEERS.items()]
+
+
+def _disturb(engine: "Engine", sample: "Sample") -> "Robustness":
+    from models.probes import load_probes
+    from models.robustness_report import measure_robustness
+
+    return measure_robustness(engine.probabilities, sample.rows, load_probes())
 
 
 def _show_figures(results: Sequence["Evaluation"]) -> None:

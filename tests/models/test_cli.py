@@ -54,6 +54,15 @@ def test_evaluate_compares_with_peers_on_the_same_rows(labelled: Path) -> None:
     assert (svm["sentiment"]["ece"], lexicon["sentiment"]["ece"]) == (None, None)
 
 
+def test_evaluate_reports_robustness(labelled: Path) -> None:
+    result = run(model, ["evaluate", str(labelled), "--robustness", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)["robustness"]
+    assert {line["lang"] for line in report["disturbed"]} == {"en", "zh"}
+    assert {line["kind"] for line in report["pairs"]} == {"negation", "direction", "numbers"}
+    assert {line["slot"] for line in report["names"]} == {"bank", "company", "country", "person"}
+
+
 def test_agreement_says_how_far_two_labellers_agree(labelled: Path, jsonl: Callable[..., Path]) -> None:
     other = jsonl(labelled.read_text().replace('"positive"', '"neutral"'), "other.jsonl")
     result = run(model, ["agreement", str(labelled), str(other), "--json"])
@@ -90,8 +99,8 @@ def test_train_writes_a_checkpoint_that_info_describes(labelled: Path, tiny: Pat
 
 
 def test_tables_are_for_people(labelled: Path) -> None:
-    shown = run(model, ["evaluate", str(labelled)]).stdout
-    for heading in ("macro F1", "Stated confidence", "coverage"):
+    shown = run(model, ["evaluate", str(labelled), "--robustness"]).stdout
+    for heading in ("macro F1", "Stated confidence", "coverage", "Rows disturbed", "good above bad", "max range"):
         assert heading in shown
     described = run(model, ["info"]).stdout
     assert "default-" in described
