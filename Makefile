@@ -50,5 +50,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev,peers]'
 	@touch $@

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from models.batches import encode, ordered_batches
+from models.calibration import threshold_for
 from models.model import GPT2Monitor, load_monitor, pad_token_id, save_monitor
 from models.quality import HeadQuality, fit_temperature, measure, softmax
 from models.rows import Row
@@ -50,14 +51,16 @@ def selection_figure(figures: HeadQuality) -> float:
 
 
 def calibrate(out: Path, held_back: Sequence[Row], max_tokens: int, half: bool) -> HeadQuality:
-    """Fit the temperatures of the checkpoint in `out` on the held-back rows, write them, and return its figures.
+    """Fit temperatures and abstention of the checkpoint in `out` on held-back rows, write them, return its figures.
 
     Raises:
         CheckpointError: `out` cannot be read or written.
     """
     model, tokenizer = load_monitor(str(out.resolve()))
     _, logits = assess(model, tokenizer, held_back, max_tokens)
-    model.config.sentiment_temperature = fit_temperature(np.array([row.sentiment for row in held_back]), logits[0])
+    labels = np.array([row.sentiment for row in held_back])
+    model.config.sentiment_temperature = fit_temperature(labels, logits[0])
+    model.config.abstain_below = threshold_for(labels, softmax(logits[0] / model.config.sentiment_temperature))
     model.config.topic_temperature = fit_temperature(np.array([row.topic for row in held_back]), logits[1])
     save_monitor(model, tokenizer, out, half=half)
     return assess(model, tokenizer, held_back, max_tokens)[0]

@@ -16,6 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from models.model import pad_token_id
 
 _CASHTAG = re.compile(r"\$[A-Za-z]{1,6}\b|#\w+#?")
+_MARKS = "🔹🔸▶️📰🧵✅🗓️📎🔗🙂🤔🧐💡🕐☕🌐📍🏦💼🗣️"
+"""Emoji that take no side."""
 _POOL = 40
 
 
@@ -36,16 +38,31 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens:
 
 
 def noisy(text: str, rng: random.Random) -> str:
-    """Return the text as another writer might have typed it: no cashtags, a slip of the keys, upper case, cut short."""
+    """Return the text as another writer might have typed it: no cashtags, slips of the keys, an emoji, cut short."""
     draw = rng.random()
     if draw < 0.1:
         return _CASHTAG.sub("", text) or text
-    if draw < 0.2 and len(text) > 12:
-        at = rng.randrange(1, len(text) - 2)
-        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-    if draw < 0.25:
+    if draw < 0.24:
+        return mistyped(text, rng)
+    if draw < 0.3:
+        mark = "".join(rng.choices(_MARKS, k=rng.randint(1, 2)))
+        return f"{mark} {text}" if rng.random() < 0.5 else f"{text} {mark}"
+    if draw < 0.35:
         return text.strip(" .。!！?？") or text
     return text
+
+
+def mistyped(text: str, rng: random.Random) -> str:
+    """Swap, drop or double a character about once in thirty, and at least once; digits and the ends stay."""
+    characters = list(text)
+    places = [at for at in range(1, len(text) - 2) if not (text[at].isdigit() or text[at + 1].isdigit())]
+    for at in rng.sample(places, min(len(places), max(1, len(text) // 30))):
+        slip = rng.random()
+        if slip < 0.5:
+            characters[at], characters[at + 1] = characters[at + 1], characters[at]
+        else:
+            characters[at] = "" if slip < 0.75 else characters[at] * 2
+    return "".join(characters)
 
 
 def cropped(text: str, rng: random.Random) -> str:

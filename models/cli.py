@@ -1,4 +1,4 @@
-"""`newsquake model`: train, evaluate and describe classifiers.
+"""`newsquake model`: train, evaluate and describe classifiers, and look after labelled rows.
 
 Torch and transformers are imported inside the commands, so that `--help` answers at once. Exit codes: 0 fine, 1 the
 work failed, 2 wrong usage, settings or input; every failure is one line on stderr.
@@ -11,24 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import DataError, ModelError, TrainingError
+from models.cli_evaluate import evaluate
+from models.cli_output import FIGURES, AsJson, Checkpoint, Device, head_cells, reported, settings_for, show, table
+from models.cli_rows import agreement, duplicates
+from models.errors import DataError
 
 if TYPE_CHECKING:
-    from models.evaluate import Evaluation
-    from models.quality import HeadQuality
-    from models.settings import ModelsSettings
     from models.train import TrainReport
 
-model = typer.Typer(help="Train, evaluate and describe classifiers.", no_args_is_help=True)
-
-_JSON = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-_FILES = Annotated[list[Path], typer.Argument(help="JSONL or CSV files: text, sentiment?, topic?, lang?")]
-_CHECKPOINT = Annotated[str | None, typer.Option(help="Folder or hub name; the configured checkpoint if not given.")]
-_DEVICE = Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")]
+model = typer.Typer(help="Train, evaluate and describe classifiers; check labelled rows.", no_args_is_help=True)
 
 
 @model.command()
@@ -80,13 +74,13 @@ def train(
     pretraining_lr: Annotated[float, typer.Option(min=0.0)] = 1e-4,
     held_back: Annotated[int, typer.Option(min=1, max=50, help="Percent of the contents held back.")] = 10,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
-    device: _DEVICE = None,
+    device: Device = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder to write the course to, for TensorBoard.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Rebuild by a recipe (`default` or a .toml) instead.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the recipe's labelled files.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint in --out.")] = False,
-    as_json: _JSON = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fine-tune a classifier on labelled files, or rebuild one by its recipe."""
     given = {
@@ -94,7 +88,7 @@ def train(
         "clip": clip, "class_weights": class_weights, "patience": patience, "max_tokens": max_tokens, "rdrop": rdrop,
         "fgm": fgm, "seed": seed, "device": device, "rank": rank, "method": method if files else None,
     }  # fmt: skip
-    with _reported():
+    with reported():
         if bool(files) == bool(recipe):
             raise DataError("name labelled files to train on, or a --recipe with --data")
         if not (resume or overwrite) and any(out.glob("**/model.safetensors")):
@@ -117,70 +111,24 @@ def train(
 
 
 @model.command()
-def evaluate(
-    files: _FILES,
-    checkpoint: _CHECKPOINT = None,
-    device: _DEVICE = None,
-    peer: Annotated[
-        list[Path] | None, typer.Option(help="Also train TF-IDF + logistic regression on this file and compare.")
-    ] = None,
-    as_json: _JSON = False,
-) -> None:
-    """Measure a checkpoint on labelled files: accuracy, F1 and calibration error, also by language."""
-    with _reported():
-        from models.engine import Engine
-        from models.evaluate import compare, tfidf_peer
-        from models.evaluate import evaluate as measure_engine
-        from models.labels import TOPICS
-        from models.rows import read_rows
-
-        engine = Engine.load(_settings(checkpoint, device))
-        rows = read_rows(files, engine.topics)
-        results = [measure_engine(engine, rows)]
-        if peer:
-            if len(engine.topics) > len(TOPICS):
-                raise DataError(f"the peer knows {len(TOPICS)} topics at most: the checkpoint has {len(engine.topics)}")
-            known = read_rows(peer, engine.topics)
-            results.append(compare("tf-idf + logistic regression", rows, *tfidf_peer(known, rows)))
-        _show_evaluation(results, as_json)
-
-
-@model.command()
-def info(checkpoint: _CHECKPOINT = None, as_json: _JSON = False) -> None:
+def info(checkpoint: Checkpoint = None, as_json: AsJson = False) -> None:
     """Describe a checkpoint: identity, shape, size, calibration, and how this machine would run it."""
-    with _reported():
+    with reported():
         from models.describe import describe
 
-        facts = describe(_settings(checkpoint, None))
+        facts = describe(settings_for(checkpoint, None))
         if as_json:
             typer.echo(json.dumps(facts, ensure_ascii=False))
             return
-        table = Table(show_header=False, box=None)
+        made = Table(show_header=False, box=None)
         for name, value in facts.items():
-            table.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
-        Console().print(table)
+            made.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
+        Console().print(made)
 
 
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Turn a known failure into one line on stderr and its exit code."""
-    try:
-        yield
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = "NEWSQUAKE_MODELS_" + ".".join(str(part) for part in first["loc"]).upper()
-        typer.echo(f"error: {field}: {first['msg']} (found {first['input']!r})", err=True)
-        raise typer.Exit(2) from error
-    except ModelError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1 if isinstance(error, TrainingError) else 2) from error
-
-
-def _settings(checkpoint: str | None, device: str | None) -> "ModelsSettings":
-    from models.settings import ModelsSettings
-
-    given = {"checkpoint": checkpoint, "device": device}
-    return ModelsSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+model.command()(evaluate)
+model.command()(agreement)
+model.command()(duplicates)
 
 
 def _fine_tune(places: dict[str, Any], given: dict[str, Any], before: dict[str, Any], quiet: bool) -> "TrainReport":
@@ -229,36 +177,12 @@ def _show_training(report: "TrainReport", as_json: bool) -> None:
             f"pretraining: {figures.tokens:,} tokens, perplexity {figures.perplexity_before:,.1f} before, "
             f"{figures.perplexity_after:,.1f} after on {figures.held_back_tokens:,} held-back tokens"
         )
-    table = Table(title=f"Held-back rows, best epoch {report.best_epoch}")
-    _head_columns(table, "epoch")
+    made = table(f"Held-back rows, best epoch {report.best_epoch}", "epoch", "head", *FIGURES)
     for epoch in report.epochs:
-        _head_rows(table, f"{epoch.number}{' *' if epoch.number == report.best_epoch else ''}", epoch.figures)
-    _head_rows(table, "calibrated", report.figures)
-    Console().print(table)
+        name = f"{epoch.number}{' *' if epoch.number == report.best_epoch else ''}"
+        for cells in head_cells(epoch.figures):
+            made.add_row(name, *cells)
+    for cells in head_cells(report.figures):
+        made.add_row("calibrated", *cells)
+    show(made)
     typer.echo(f"checkpoint: {report.out}")
-
-
-def _show_evaluation(results: list["Evaluation"], as_json: bool) -> None:
-    if as_json:
-        peers = {"peer": results[1].as_dict()} if len(results) > 1 else {}
-        typer.echo(json.dumps(results[0].as_dict() | peers, ensure_ascii=False))
-        return
-    for result in results:
-        table = Table(title=result.model_id)
-        _head_columns(table, "rows")
-        _head_rows(table, "all", result.overall)
-        for lang, figures in result.by_lang.items():
-            _head_rows(table, lang, figures)
-        Console().print(table)
-
-
-def _head_columns(table: Table, first: str) -> None:
-    for name in (first, "head", "n", "accuracy", "macro F1", "weighted F1", "ECE"):
-        table.add_column(name, justify="left" if name in (first, "head") else "right")
-
-
-def _head_rows(table: Table, name: str, figures: "HeadQuality") -> None:
-    for head, quality in (("sentiment", figures.sentiment), ("topic", figures.topic)):
-        if quality.n:
-            values = (quality.accuracy, quality.macro_f1, quality.weighted_f1, quality.ece)
-            table.add_row(name, head, str(quality.n), *(f"{value:.3f}" for value in values))

@@ -33,6 +33,7 @@ def describe(settings: ModelsSettings) -> dict[str, Any]:
         "topics": config.topics,
         "sentiment_temperature": config.sentiment_temperature,
         "topic_temperature": config.topic_temperature,
+        "abstain_below": config.abstain_below,
         "device": str(device),
         "dtype": str(pick_dtype(settings.dtype, device)).removeprefix("torch."),
         "max_tokens": min(settings.max_tokens, config.n_positions),

@@ -40,6 +40,8 @@ class Score:
     positive: float
     confidence: float
     """Calibrated probability of `sentiment`."""
+    certain: bool
+    """Whether the confidence reaches the checkpoint's `abstain_below`."""
 
     @property
     def score(self) -> float:
@@ -51,7 +53,13 @@ class Engine:
     """A classifier on a device. Build it with `Engine.load`."""
 
     def __init__(
-        self, monitor: LeanMonitor, tokenizer: Tokenizer, pad: int, model_id: str, settings: ModelsSettings
+        self,
+        monitor: LeanMonitor,
+        tokenizer: Tokenizer,
+        pad: int,
+        model_id: str,
+        settings: ModelsSettings,
+        abstain_below: float = 0.0,
     ) -> None:
         self.model_id = model_id
         self.topics = monitor.topics
@@ -59,6 +67,7 @@ class Engine:
         self._tokenizer = tokenizer
         self._pad = pad
         self._settings = settings
+        self._abstain_below = abstain_below
         self._max_tokens = min(settings.max_tokens, monitor.context)
         self._device = monitor.sentiment_head.weight.device
         self._seen: OrderedDict[bytes, Score] = OrderedDict()
@@ -80,7 +89,8 @@ class Engine:
         model, tokenizer = load_monitor(settings.checkpoint)
         model_id = f"{Path(settings.checkpoint).name}-{weights_hash(model)}"
         monitor = LeanMonitor(model, pick_dtype(settings.dtype, device)).to(device)
-        return cls(monitor, tokenizer.backend_tokenizer, pad_token_id(tokenizer), model_id, settings)
+        pad, abstain_below = pad_token_id(tokenizer), model.config.abstain_below
+        return cls(monitor, tokenizer.backend_tokenizer, pad, model_id, settings, abstain_below)
 
     def warm_up(self) -> None:
         """Run short and long texts once, so that the first real batch finds its kernels built; nothing is cached."""
@@ -115,7 +125,7 @@ class Engine:
     def _forward(self, texts: list[str]) -> list[Score]:
         sentiment, topic = self._distributions(texts)
         pairs = zip(sentiment.tolist(), topic.argmax(-1).tolist(), strict=True)
-        return [_score(row, self.topics[index]) for row, index in pairs]
+        return [_score(row, self.topics[index], self._abstain_below) for row, index in pairs]
 
     def _distributions(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         sentiment = torch.empty(len(texts), len(SENTIMENTS))
@@ -149,6 +159,6 @@ def weights_hash(model: GPT2Monitor) -> str:
     return digest.hexdigest()
 
 
-def _score(row: list[float], topic: str) -> Score:
+def _score(row: list[float], topic: str, abstain_below: float) -> Score:
     best = max(range(len(row)), key=row.__getitem__)
-    return Score(topic, SENTIMENTS[best], row[0], row[1], row[2], row[best])
+    return Score(topic, SENTIMENTS[best], row[0], row[1], row[2], row[best], row[best] >= abstain_below)

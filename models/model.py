@@ -26,7 +26,10 @@ MODEL_TYPE = "newsquake_gpt2"
 
 
 class MonitorConfig(GPT2Config):  # type: ignore[misc]  # transformers is untyped here
-    """GPT-2's configuration, the classes of both heads and the temperatures that calibrate them."""
+    """GPT-2's configuration, the classes of both heads and the temperatures that calibrate them.
+
+    A sentiment whose confidence is under `abstain_below` is not certain; 0 calls every answer certain.
+    """
 
     model_type = MODEL_TYPE
 
@@ -36,6 +39,7 @@ class MonitorConfig(GPT2Config):  # type: ignore[misc]  # transformers is untype
         topics: list[str] | None = None,
         sentiment_temperature: float = 1.0,
         topic_temperature: float = 1.0,
+        abstain_below: float = 0.0,
         head_dropout: float = 0.1,
         **gpt2: Any,
     ) -> None:
@@ -43,6 +47,7 @@ class MonitorConfig(GPT2Config):  # type: ignore[misc]  # transformers is untype
         self.topics = list(topics or TOPICS)
         self.sentiment_temperature = sentiment_temperature
         self.topic_temperature = topic_temperature
+        self.abstain_below = abstain_below
         self.head_dropout = head_dropout
         # GPT2Model warns of padding without a mask when it knows the padding token; here padding is never looked at.
         super().__init__(**gpt2 | {"pad_token_id": None})

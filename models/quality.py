@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from models.rows import MISSING
 
@@ -17,17 +18,20 @@ _BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Figures of one head over `n` labelled rows; with no rows every figure is 0."""
+    """Figures of one head over `n` labelled rows; with no rows every figure is 0.
+
+    `ece` is nothing for a classifier that answers without probabilities.
+    """
 
     n: int
     accuracy: float
     macro_f1: float
     weighted_f1: float
-    ece: float
+    ece: float | None
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | None]:
         """Return the figures for JSON, rounded to four places."""
-        return {name: round(value, 4) for name, value in asdict(self).items()}
+        return {name: None if value is None else round(value, 4) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,15 @@ class HeadQuality:
         return {"sentiment": self.sentiment.as_dict(), "topic": self.topic.as_dict()}
 
 
-def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Quality:
-    """Compare labels (n,), `MISSING` ones skipped, with probabilities (n, classes)."""
+def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, probable: bool = True) -> Quality:
+    """Compare labels (n,), `MISSING` ones skipped, with probabilities (n, classes).
+
+    With `probable` false they are scores in any unit, of which the largest is the answer.
+    """
     known = labels != MISSING
     labels, probabilities = labels[known], probabilities[known]
     if not len(labels):
-        return Quality(0, 0.0, 0.0, 0.0, 0.0)
+        return Quality(0, 0.0, 0.0, 0.0, 0.0 if probable else None)
     predicted = probabilities.argmax(axis=1)
     scores, support = f1_by_class(labels, predicted, probabilities.shape[1])
     present = (support > 0) | (np.bincount(predicted, minlength=len(support)) > 0)
@@ -56,7 +63,7 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Qu
         accuracy=float((predicted == labels).mean()),
         macro_f1=float(scores[present].mean()),
         weighted_f1=float((scores * support).sum() / support.sum()),
-        ece=calibration_error(probabilities.max(axis=1), predicted == labels),
+        ece=calibration_error(probabilities.max(axis=1), predicted == labels) if probable else None,
     )
 
 
@@ -75,6 +82,12 @@ def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(bins, weights=correct - confidence, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def area_under_roc(good: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Return how often a good row outscores a bad one, ties counting half; both kinds must occur (Hanley 1982)."""
+    wins = rankdata(score)[good].sum() - good.sum() * (good.sum() + 1) / 2
+    return float(wins / (good.sum() * (~good).sum()))
 
 
 def fit_temperature(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float:

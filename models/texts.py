@@ -29,3 +29,13 @@ def length_sorted_groups(lengths: Sequence[int], token_budget: int) -> list[list
         else:
             groups.append([position])
     return groups
+
+
+def written_in(text: str) -> str:
+    """Return `zh` for a text with Chinese characters, else `en`: a guess for rows that do not say."""
+    return "zh" if any(is_han(character) for character in text) else "en"
+
+
+def is_han(character: str) -> bool:
+    """Tell whether a character is a Chinese one of the common block or its first extension."""
+    return "\u3400" <= character <= "\u9fff"

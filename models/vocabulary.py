@@ -3,8 +3,8 @@
 The teacher (multilingual-e5-small) knows 250,000 pieces of a hundred languages; the student keeps those that the
 training texts use, then the likeliest Chinese words and emoji, so that text nobody has labelled is still read in whole
 words. Normalisation is part of `tokenizer.json`, so training and inference cannot differ: NFKC (full-width forms become
-half-width), lower case, links dropped, white space joined. Digits stand alone, because the size of a number is read
-from its digits, and take no space in front, which would cost a token each.
+half-width), lower case, links dropped, white space joined, none between Chinese characters. Digits stand alone, because
+the size of a number is read from its digits, and take no space in front, which would cost a token each.
 """
 
 import json
@@ -78,7 +78,7 @@ def _unigram(pieces: Sequence[tuple[str, float]]) -> Tokenizer:
             normalizers.Replace(Regex(LINK), " "),
             normalizers.Replace(Regex(r"&amp;"), "&"),
             normalizers.Replace(Regex(r"[\s\p{Cc}\p{Cf}]+"), " "),
-            normalizers.Replace(Regex(r" (?=[0-9])"), ""),
+            normalizers.Replace(Regex(r"(?<=\p{Han}) (?=\p{Han})| (?=[0-9])"), ""),
             normalizers.Strip(),
         ]
     )

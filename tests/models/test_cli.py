@@ -36,15 +36,53 @@ def test_evaluate_prints_one_json_document(labelled: Path) -> None:
     result = run(model, ["evaluate", str(labelled), "--json"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
-    assert set(figures) == {"model", "sentiment", "topic", "by_lang"}
+    assert set(figures) == {
+        "model", "sentiment", "topic", "by_lang", "by_file", "binary", "reliability", "risk_coverage"
+    }  # fmt: skip
     assert set(figures["sentiment"]) == {"n", "accuracy", "macro_f1", "weighted_f1", "ece"}
     assert figures["by_lang"]["en"]["topic"]["n"] + figures["by_lang"]["zh"]["topic"]["n"] == 60
 
 
-def test_evaluate_compares_with_a_peer(labelled: Path) -> None:
-    result = run(model, ["evaluate", str(labelled), "--peer", str(labelled), "--json"])
+def test_evaluate_compares_with_peers_on_the_same_rows(labelled: Path) -> None:
+    result = run(model, ["evaluate", str(labelled), "--peers", str(labelled), "--json"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["peer"]["sentiment"]["accuracy"] > 0.9
+    svm, lexicon, e5 = json.loads(result.stdout)["peers"]
+    assert [peer["sentiment"]["n"] for peer in (svm, lexicon, e5)] == [60, 60, 60]
+    assert svm["sentiment"]["accuracy"] > 0.9
+    assert e5["sentiment"]["accuracy"] > 0.9
+    assert lexicon["topic"]["n"] == 0
+    assert (svm["sentiment"]["ece"], lexicon["sentiment"]["ece"]) == (None, None)
+
+
+def test_evaluate_reports_robustness(labelled: Path) -> None:
+    result = run(model, ["evaluate", str(labelled), "--robustness", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)["robustness"]
+    assert {line["lang"] for line in report["disturbed"]} == {"en", "zh"}
+    assert {line["kind"] for line in report["pairs"]} == {"negation", "direction", "numbers"}
+    assert {line["slot"] for line in report["names"]} == {"bank", "company", "country", "person"}
+
+
+def test_agreement_says_how_far_two_labellers_agree(labelled: Path, jsonl: Callable[..., Path]) -> None:
+    other = jsonl(labelled.read_text().replace('"positive"', '"neutral"'), "other.jsonl")
+    result = run(model, ["agreement", str(labelled), str(other), "--json"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures["topic"]["kappa"] == 1.0
+    assert figures["sentiment"]["accuracy"] == pytest.approx(2 / 3, abs=1e-3)
+    assert figures["sentiment"]["confusion"]["positive"] == {"neutral": 20}
+    assert "first says" in run(model, ["agreement", str(labelled), str(other)]).stdout
+
+
+def test_duplicates_fail_a_file_that_repeats_itself(labelled: Path, jsonl: Callable[..., Path]) -> None:
+    fine = jsonl('{"text": "Savers queue as Halden Bank caps withdrawals"}\n{"text": "央行今日未开展操作"}', "f.jsonl")
+    assert run(model, ["duplicates", str(fine)]).exit_code == 0
+    # The shared rows are twelve sentences with five numbers each.
+    result = run(model, ["duplicates", str(labelled), "--json"])
+    assert result.exit_code == 1
+    assert "have a near-duplicate" in result.stderr
+    assert json.loads(result.stdout)["share"] > 0.5
+    assert run(model, ["duplicates", str(labelled), "--max-share", "1"]).exit_code == 0
 
 
 def test_train_writes_a_checkpoint_that_info_describes(labelled: Path, tiny: Path, tmp_path: Path) -> None:
@@ -61,14 +99,20 @@ def test_train_writes_a_checkpoint_that_info_describes(labelled: Path, tiny: Pat
 
 
 def test_tables_are_for_people(labelled: Path) -> None:
-    assert "macro F1" in run(model, ["evaluate", str(labelled)]).stdout
-    assert "default-" in run(model, ["info"]).stdout
+    shown = run(model, ["evaluate", str(labelled), "--robustness"]).stdout
+    for heading in ("macro F1", "Stated confidence", "coverage", "Rows disturbed", "good above bad", "max range"):
+        assert heading in shown
+    described = run(model, ["info"]).stdout
+    assert "default-" in described
+    assert "abstain below" in described
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["evaluate", "gone.jsonl"], "No such file"),
+        (["agreement", "gone.jsonl", "gone.jsonl"], "No such file"),
+        (["duplicates", "gone.jsonl"], "No such file"),
         (["info", "--checkpoint", "/nowhere/at/all"], "no checkpoint"),
         (["info", "--checkpoint", "tiny/relative"], "no checkpoint"),
         (["train", "--out", "x"], "name labelled files"),

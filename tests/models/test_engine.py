@@ -8,6 +8,7 @@ import pytest
 from models.engine import Engine
 from models.errors import CheckpointError, SettingsError
 from models.labels import SENTIMENTS, TOPICS
+from models.model import load_monitor, save_monitor
 from models.settings import ModelsSettings
 
 AWKWARD = (
@@ -29,6 +30,21 @@ def test_scores_come_in_the_order_of_the_texts(shipped_engine: Engine) -> None:
     together = shipped_engine.score(texts)
     assert [score.topic for score in together] == [Engine.score(shipped_engine, [text])[0].topic for text in texts]
     assert shipped_engine.score(texts[::-1]) == together[::-1]
+
+
+def test_a_score_is_certain_from_the_checkpoints_threshold_on(shipped_engine: Engine, tmp_path: Path) -> None:
+    texts = [
+        "Profit falls",
+        "Shares soar to a record high after earnings beat expectations",
+        "The meeting is on Friday",
+    ]
+    confidences = sorted(score.confidence for score in shipped_engine.score(texts))
+    model, tokenizer = load_monitor(ModelsSettings().checkpoint)
+    model.config.abstain_below = (confidences[0] + confidences[1]) / 2
+    save_monitor(model, tokenizer, tmp_path / "careful")
+    careful = Engine.load(ModelsSettings(checkpoint=str(tmp_path / "careful"))).score(texts)
+    assert sorted(score.certain for score in careful) == [False, True, True]
+    assert min(careful, key=lambda score: score.confidence).certain is False
 
 
 def test_an_empty_batch_gives_no_scores(shipped_engine: Engine) -> None:

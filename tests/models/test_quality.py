@@ -1,11 +1,14 @@
 """Quality figures against values worked out by hand."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from models.errors import DataError
-from models.evaluate import compare
-from models.quality import calibration_error, f1_by_class, fit_temperature, measure, softmax
+from models.evaluate import Answers, Sample, compare, read_sample
+from models.quality import area_under_roc, calibration_error, f1_by_class, fit_temperature, measure, softmax
 from models.rows import MISSING, Row
 
 LABELS = np.array([0, 0, 0, 1, 2, MISSING])
@@ -50,7 +53,7 @@ def test_the_temperature_undoes_overconfidence() -> None:
 def test_figures_are_split_by_language() -> None:
     rows = [Row("a", 0, MISSING, "en"), Row("b", 1, MISSING, "zh"), Row("c", 2, MISSING)]
     sentiment = np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]])
-    result = compare("m", rows, sentiment, np.full((3, 20), 0.05)).as_dict()
+    result = compare("m", Sample(rows, ["f"] * 3), Answers(sentiment, np.full((3, 20), 0.05))).as_dict()
     assert result["sentiment"]["accuracy"] == pytest.approx(2 / 3, abs=1e-4)
     assert {lang: part["sentiment"]["accuracy"] for lang, part in result["by_lang"].items()} == {
         "en": 1.0,
@@ -62,4 +65,41 @@ def test_figures_are_split_by_language() -> None:
 
 def test_rows_without_any_label_cannot_be_measured() -> None:
     with pytest.raises(DataError, match="no row has"):
-        compare("m", [Row("a")], np.full((1, 3), 1 / 3), np.full((1, 20), 0.05))
+        compare("m", Sample([Row("a")], ["f"]), Answers(np.full((1, 3), 1 / 3), np.full((1, 20), 0.05)))
+
+
+def test_figures_are_split_by_file(jsonl: Callable[..., Path]) -> None:
+    good = jsonl('{"text": "a", "sentiment": "positive"}\n{"text": "b", "sentiment": "negative"}', "good.jsonl")
+    bad = jsonl('{"text": "c", "sentiment": "neutral"}', "bad.jsonl")
+    sentiment = np.array([[0.1, 0.2, 0.7], [0.2, 0.5, 0.3], [0.8, 0.1, 0.1]])
+    result = compare("m", read_sample([good, bad]), Answers(sentiment, None)).as_dict()
+    assert {name: part["sentiment"]["accuracy"] for name, part in result["by_file"].items()} == {
+        "good.jsonl": 0.5,
+        "bad.jsonl": 0.0,
+    }
+
+
+def test_a_file_without_neutral_rows_is_also_judged_by_the_sign_of_the_score() -> None:
+    rows = [Row(text, label) for text, label in zip("abcd", (2, 2, 0, 0), strict=True)]
+    # The third is called neutral but leans to the bad side; the fourth leans to the good one, less than the others.
+    sentiment = np.array([[0.1, 0.2, 0.7], [0.1, 0.6, 0.3], [0.3, 0.6, 0.1], [0.4, 0.1, 0.5]])
+    result = compare("m", Sample(rows, ["f"] * 4), Answers(sentiment, None))
+    assert (result.binary["f"].accuracy, result.binary["f"].auc) == (0.75, 1.0)
+    assert result.overall.sentiment.accuracy == 0.25
+    mixed = compare("m", Sample([*rows, Row("e", 1)], ["f"] * 5), Answers(np.eye(3)[[0, 0, 0, 0, 0]], None))
+    assert mixed.binary == {}
+
+
+def test_answers_without_probabilities_have_no_calibration_error() -> None:
+    sample = Sample([Row("a", 0), Row("b", 2)], ["f", "f"])
+    result = compare("m", sample, Answers(np.array([[5.0, -1, 0], [0, -3, -1]]), None, probable=False))
+    assert result.overall.sentiment.accuracy == 0.5
+    assert result.overall.sentiment.ece is None
+    assert result.overall.topic.n == 0
+    assert (result.reliability, result.risk_coverage) == ((), ())
+
+
+def test_the_area_under_roc_counts_pairs_in_order() -> None:
+    good = np.array([True, True, False, False])
+    assert area_under_roc(good, np.array([0.9, 0.4, 0.4, 0.1])) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert area_under_roc(good, np.array([0.1, 0.2, 0.3, 0.4])) == 0.0

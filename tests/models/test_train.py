@@ -6,15 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
+from models.assess import predict_logits
 from models.batches import drop_tokens, shuffled_batches
+from models.calibration import threshold_for
 from models.errors import CheckpointError, DataError, SettingsError, TrainingError
 from models.losses import MultiTaskLoss, Targets, class_weights
 from models.model import GPT2Monitor, MonitorOutput, load_monitor
+from models.quality import softmax
 from models.rows import MISSING, Row
 from models.state import state_folder
 from models.train import TrainSettings, hard_targets, train
@@ -32,6 +36,7 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(
     assert report.figures.sentiment.n == 12
     model, _ = load_monitor(str(tmp_path))
     assert model.config.sentiment_temperature > 0
+    assert model.config.abstain_below == 0.0, "twelve held-back rows are too few to choose a threshold by"
     assert load_file(tmp_path / "model.safetensors")["sentiment_head.weight"].dtype == torch.float16
     assert not state_folder(tmp_path).exists()
 
@@ -228,3 +233,14 @@ def test_unlabelled_heads_are_marked_missing(rows: list[Row]) -> None:
     targets = hard_targets([Row("a", 2), Row("b", MISSING, 5)])
     assert targets.sentiment.tolist() == [2, MISSING]
     assert targets.topic.tolist() == [MISSING, 5]
+
+
+def test_calibration_chooses_from_which_confidence_an_answer_is_certain(
+    new_model: Maker, tokenizer: PreTrainedTokenizerFast, rows: list[Row], tmp_path: Path
+) -> None:
+    train(new_model(), tokenizer, rows, rows, replace(SETTINGS, epochs=1, lr=1e-4), tmp_path)
+    model, _ = load_monitor(str(tmp_path))
+    logits, _topic = predict_logits(model, tokenizer, [row.text for row in rows], SETTINGS.max_tokens)
+    probabilities = softmax(logits / model.config.sentiment_temperature)
+    labels = np.array([row.sentiment for row in rows])
+    assert model.config.abstain_below == threshold_for(labels, probabilities) > 0.0
