@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import DataError, ModelError, TrainingError
@@ -157,7 +158,8 @@ def info(checkpoint: _CHECKPOINT = None, as_json: _JSON = False) -> None:
             return
         table = Table(show_header=False, box=None)
         for name, value in facts.items():
-            table.add_row(name.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
+            shown = ", ".join(value) if isinstance(value, list) else str(value)
+            table.add_row(name.replace("_", " "), escape(shown))
         Console().print(table)
 
 
@@ -248,7 +250,7 @@ def _show_evaluation(results: list["Evaluation"], as_json: bool) -> None:
         _head_columns(table, "rows")
         _head_rows(table, "all", result.overall)
         for lang, figures in result.by_lang.items():
-            _head_rows(table, lang, figures)
+            _head_rows(table, escape(lang), figures)
         Console().print(table)
 
 
