@@ -26,7 +26,7 @@ from models.settings import ModelsSettings
 from tests.models.published import chinese_gpt2, english_gpt2
 
 FEW = ("--epochs", "2", "--batch-size", "8", "--held-back", "30", "--device", "cpu", "--json")
-OWN = {2: "产品 / Products", 7: "Results", 1: "Rates"}
+OWN = {2: "产品 / Products", 7: "Results", 1: "[/Rates]"}
 
 
 def records(rows: list[Row], topic_of: Callable[[Row], str | None]) -> str:
@@ -107,15 +107,15 @@ def test_own_topics_are_learnt_served_described_and_evaluated(
 ) -> None:
     out = tmp_path / "out"
     printed("train", own, "--base", bases["chinese"], "--topics", "own", "--out", out, *FEW)
-    names = ["Other", "Rates", "Results", "产品 / Products"]
+    names = ["[/Rates]", "Other", "Results", "产品 / Products"]
     assert printed("info", "--checkpoint", out, "--json")["topics"] == names
-    assert "产品 / Products" in call("info", "--checkpoint", out).stdout.replace("\n", "")
+    assert "[/Rates]" in call("info", "--checkpoint", out).stdout
     engine = Engine.load(ModelsSettings(checkpoint=str(out)))
     assert {score.topic for score in engine.score(["央行加息", "Orvion"])} <= set(names)
     assert printed("evaluate", own, "--checkpoint", out, "--peer", own, "--json")["topic"]["n"] == 60
     other = call("evaluate", labelled, "--checkpoint", out)
     assert other.exit_code == 2
-    assert "rows.jsonl:1: unknown topic 'company_product': use one of Other, Rates, Results" in other.stderr
+    assert "rows.jsonl:1: unknown topic 'company_product': use one of [/Rates], Other, Results" in other.stderr
 
 
 def test_a_classifier_of_own_topics_goes_on_with_them(
@@ -124,7 +124,7 @@ def test_a_classifier_of_own_topics_goes_on_with_them(
     first, second = tmp_path / "first", tmp_path / "second"
     printed("train", own, "--base", bases["english"], "--topics", "own", "--out", first, *FEW)
     printed("train", own, "--base", first, "--out", second, *FEW)
-    assert load_monitor(str(second))[0].config.topics[0] == "Other"
+    assert load_monitor(str(second))[0].config.topics[0] == "[/Rates]"
     printed("train", labelled, "--base", first, "--topics", "twenty", "--out", tmp_path / "third", *FEW)
     assert load_monitor(str(tmp_path / "third"))[0].config.topics == list(TOPICS)
 
@@ -264,4 +264,4 @@ def test_the_shipped_classifier_and_a_new_one_are_bases_too(
     one_epoch = ("--epochs", "1", *FEW[2:])
     printed("train", labelled, "--base", "shipped", "--method", "lora", "--out", tmp_path / "shipped", *one_epoch)
     printed("train", own, "--base", "scratch", "--topics", "own", "--out", tmp_path / "scratch", *one_epoch)
-    assert Engine.load(ModelsSettings(checkpoint=str(tmp_path / "scratch"))).topics[0] == "Other"
+    assert Engine.load(ModelsSettings(checkpoint=str(tmp_path / "scratch"))).topics[0] == "[/Rates]"
