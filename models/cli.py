@@ -188,29 +188,3 @@ def _show_training(report: "TrainReport", as_json: bool) -> None:
         made.add_row("calibrated", *cells)
     show(made)
     typer.echo(f"checkpoint: {report.out}")
-
-
-def _show_evaluation(results: list["Evaluation"], as_json: bool) -> None:
-    if as_json:
-        peers = {"peer": results[1].as_dict()} if len(results) > 1 else {}
-        typer.echo(json.dumps(results[0].as_dict() | peers, ensure_ascii=False))
-        return
-    for result in results:
-        table = Table(title=result.model_id)
-        _head_columns(table, "rows")
-        _head_rows(table, "all", result.overall)
-        for lang, figures in result.by_lang.items():
-            _head_rows(table, escape(lang), figures)
-        Console().print(made)
-
-
-def _head_columns(table: Table, first: str) -> None:
-    for name in (first, "head", "n", "accuracy", "macro F1", "weighted F1", "ECE"):
-        table.add_column(name, justify="left" if name in (first, "head") else "right")
-
-
-def _head_rows(table: Table, name: str, figures: "HeadQuality") -> None:
-    for head, quality in (("sentiment", figures.sentiment), ("topic", figures.topic)):
-        if quality.n:
-            values = (quality.accuracy, quality.macro_f1, quality.weighted_f1, quality.ece)
-            made.add_row(name, head, str(quality.n), *(f"{value:.3f}" for value in values))
