@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from models.batches import encode
 from models.distil import Watcher, distilled_targets, fine_tune_teacher, teach
 from models.graft import graft
 from models.labels import SENTIMENTS, TOPICS
+from models.losses import Targets
 from models.model import GPT2Monitor, MonitorConfig
 from models.recipe import Recipe, RecipeRows, gather_rows
 from models.rows import MISSING, Row
@@ -45,25 +47,49 @@ def build(
     Raises:
         ModelError: the teacher is not installed, a file is missing or wrong, or training failed.
     """
+    lesson = prepare(recipe, data, out, resume=resume, watch=watch_teacher)
+    return train(
+        lesson.model,
+        lesson.tokenizer,
+        lesson.rows,
+        lesson.held_back,
+        recipe.train,
+        out / "checkpoint",
+        targets=lesson.targets,
+        resume=resume and state_folder(out / "checkpoint").exists(),
+        watch=watch_student,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """All that the student's training needs: itself, as grown out of the teacher, and rows with what they teach."""
+
+    model: GPT2Monitor
+    tokenizer: PreTrainedTokenizerFast
+    rows: list[Row]
+    """The rows of one epoch; one that the recipe repeats is in it several times."""
+    targets: Targets
+    held_back: list[Row]
+    test: list[Row]
+
+
+def prepare(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, watch: Watcher | None = None) -> Lesson:
+    """Tune the teacher, let it label the rows, and grow the student: all of a build before the student's training.
+
+    Raises:
+        ModelError: the teacher is not installed, or a file is missing or wrong.
+    """
     rows = gather_rows(recipe, data)
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "train.jsonl", rows.train)
     write_rows(out / "test.jsonl", rows.test)
-    taught = _taught(recipe, rows, out, resume, watch_teacher or _silent)
+    taught = _taught(recipe, rows, out, resume, watch or _silent)
     model, tokenizer = new_student(recipe, [row.text for row in rows.train])
     order = [at for at, count in enumerate(rows.repeats) for _ in range(count)]
     view = distilled_targets(rows.train, (taught["sentiment"], taught["topic"], taught["states"]))
-    return train(
-        model,
-        tokenizer,
-        [rows.train[at] for at in order],
-        rows.held_back,
-        recipe.train,
-        out / "checkpoint",
-        targets=view.at(torch.tensor(order)),
-        resume=resume and state_folder(out / "checkpoint").exists(),
-        watch=watch_student,
-    )
+    repeated = [rows.train[at] for at in order]
+    return Lesson(model, tokenizer, repeated, view.at(torch.tensor(order)), rows.held_back, rows.test)
 
 
 def new_student(recipe: Recipe, texts: Sequence[str]) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:

@@ -146,6 +146,7 @@ def _pass(run: Run, ids: Tensor, lengths: Tensor, targets: Targets) -> tuple[Ten
 def _epoch_batches(run: Run, epoch: int) -> list[Batch]:
     settings = run.settings
     rng = random.Random(settings.seed * 1_000_003 + epoch)
-    ids = encode(run.tokenizer, [noisy(row.text, rng) for row in run.rows], settings.max_tokens)
+    texts = [noisy(row.text, rng) if settings.noise else row.text for row in run.rows]
+    ids = encode(run.tokenizer, texts, settings.max_tokens)
     thinned = [drop_tokens(row, settings.token_dropout, rng) for row in ids]
     return shuffled_batches(thinned, settings.batch_size, pad_token_id(run.tokenizer), rng.randrange(2**31))

@@ -36,6 +36,8 @@ class TrainSettings:
     clip: float = 1.0
     """Longest gradient, as its L2 norm over all weights."""
     smoothing: float = 0.05
+    noise: bool = True
+    """Whether texts are shown as other writers might have typed them, differently in each epoch."""
     token_dropout: float = 0.05
     class_weights: str = "balanced"
     """`balanced`: a rare class weighs more, by the square root of its frequency; `none`: every row weighs the same."""
