@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up install test check bench train clean
+.PHONY: help demo up install test check bench train ablation clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: $(VENV)/.developer  ## Measure the batch writer and the classifier agains
 train: $(VENV)/.developer  ## Rebuild the shipped checkpoint into OUT (DATA=folder with labelled/)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[teacher]'
 	@$(BIN)/newsquake model train --recipe default --data "$(DATA)" --out "$(or $(OUT),runs/default)"
+
+ablation: $(VENV)/.developer  ## Measure what each training technique is worth, after `make train` (DATA, OUT as there)
+	@PYTHONPATH=. $(BIN)/python bench/training/ablation.py --data "$(DATA)" --out "$(or $(OUT),runs/default)" $(ARGS)
 
 clean:  ## Remove the environment, caches and local data
 	rm -rf $(VENV) .newsquake .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

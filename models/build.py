@@ -1,8 +1,8 @@
 """Build the shipped checkpoint by its recipe: a tuned teacher, and a student grown out of it that it teaches.
 
-Everything is written below the output folder: `train.jsonl` and `test.jsonl` with the rows that were learnt from and
-those that no step saw, `teacher.safetensors` and `taught.safetensors` with the tuned teacher and what it said (reused
-by a resumed build), and in `checkpoint/` the classifier.
+Everything is written below the output folder: `train.jsonl` with the rows that were learnt from and in `test/`, a file
+for each source, those that no step saw; `teacher.safetensors` and `taught.safetensors` with the tuned teacher and what
+it said (reused by a resumed build); and in `checkpoint/` the classifier.
 """
 
 import hashlib
@@ -83,13 +83,16 @@ def prepare(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, watc
     rows = gather_rows(recipe, data)
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "train.jsonl", rows.train)
-    write_rows(out / "test.jsonl", rows.test)
+    (out / "test").mkdir(exist_ok=True)
+    for name, part in rows.test.items():
+        write_rows(out / "test" / f"{name}.jsonl", part)
     taught = _taught(recipe, rows, out, resume, watch or _silent)
     model, tokenizer = new_student(recipe, [row.text for row in rows.train])
     order = [at for at, count in enumerate(rows.repeats) for _ in range(count)]
     view = distilled_targets(rows.train, (taught["sentiment"], taught["topic"], taught["states"]))
     repeated = [rows.train[at] for at in order]
-    return Lesson(model, tokenizer, repeated, view.at(torch.tensor(order)), rows.held_back, rows.test)
+    test = [row for part in rows.test.values() for row in part]
+    return Lesson(model, tokenizer, repeated, view.at(torch.tensor(order)), rows.held_back, test)
 
 
 def new_student(recipe: Recipe, texts: Sequence[str]) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:

@@ -78,7 +78,8 @@ class RecipeRows:
     repeats: list[int]
     taught: list[bool]
     held_back: list[Row]
-    test: list[Row]
+    test: dict[str, list[Row]]
+    """By the name of the file that they come from."""
 
 
 def load_recipe(name: str) -> Recipe:
@@ -110,14 +111,14 @@ def gather_rows(recipe: Recipe, data: Path) -> RecipeRows:
     Raises:
         DataError: a file is missing or a row in it is wrong.
     """
-    gathered = RecipeRows([], [], [], [], [])
+    gathered = RecipeRows([], [], [], [], {})
     rng = random.Random(recipe.train.seed)
     for source in recipe.sources:
         path = (_PACKAGE if source.path.startswith("corpus/") else data) / source.path
         for row in _source_rows(path, source, recipe.train.seed):
             bucket = 100 if source.fill or source.sample else content_bucket(row.text)
             if bucket < recipe.test:
-                gathered.test.append(row)
+                gathered.test.setdefault(path.stem, []).append(row)
             elif bucket < recipe.test + recipe.held_back:
                 gathered.held_back.append(row)
             else:
