@@ -50,10 +50,10 @@ def evaluate(
             from models.peers import require_packages
 
             require_packages()
-        sample = read_sample(files)
         engine = Engine.load(settings_for(checkpoint, device))
+        sample = read_sample(files, engine.topics)
         ours = compare(engine.model_id, sample, answers_of(engine, sample.rows))
-        others = _measure_peers(peers, sample) if peers else []
+        others = _measure_peers(peers, sample, engine.topics) if peers else []
         if as_json:
             disturbed = {"robustness": _disturb(engine, sample).as_dict()} if robustness else {}
             document = ours.as_dict() | ({"peers": [other.as_dict() for other in others]} if peers else {}) | disturbed
@@ -68,13 +68,13 @@ def evaluate(
             show_robustness(_disturb(engine, sample))
 
 
-def _measure_peers(known: Sequence[Path], sample: "Sample") -> list["Evaluation"]:
+def _measure_peers(known: Sequence[Path], sample: "Sample", topics: Sequence[str]) -> list["Evaluation"]:
     from models.evaluate import compare
     from models.peers import PEERS
     from models.rows import MISSING, read_rows
 
     # A recipe's training file also holds crops without a label, which only a teacher can use.
-    rows = [row for row in read_rows(known) if row.sentiment != MISSING or row.topic != MISSING]
+    rows = [row for row in read_rows(known, topics) if row.sentiment != MISSING or row.topic != MISSING]
     return [compare(name, sample, peer(rows, sample.rows)) for name, peer in PEERS.items()]
 
 

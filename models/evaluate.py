@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.calibration import Bin, Kept, reliability, risk_coverage
 from models.engine import Engine
 from models.errors import DataError
-from models.labels import SENTIMENTS
+from models.labels import SENTIMENTS, TOPICS
 from models.quality import HeadQuality, Quality, area_under_roc, measure
 from models.rows import MISSING, Row, read_rows
 
@@ -85,8 +85,8 @@ class Evaluation:
         }
 
 
-def read_sample(paths: Sequence[Path]) -> Sample:
-    """Read labelled files; files of one name in two folders are told apart by their paths.
+def read_sample(paths: Sequence[Path], topics: Sequence[str] = TOPICS) -> Sample:
+    """Read files labelled with these topics; files of one name in two folders are told apart by their paths.
 
     Raises:
         DataError: a file is missing, or a row in it is wrong.
@@ -95,7 +95,7 @@ def read_sample(paths: Sequence[Path]) -> Sample:
     rows: list[Row] = []
     files: list[str] = []
     for path in paths:
-        found = read_rows([path])
+        found = read_rows([path], topics)
         rows.extend(found)
         files.extend([path.name if short else str(path)] * len(found))
     return Sample(rows, files)

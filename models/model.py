@@ -159,6 +159,7 @@ def save_monitor(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, folder:
         _name_dtype(folder / "config.json", dtype)
         _forget_calls(tokenizer)
         tokenizer.save_pretrained(folder)
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)  # half the size
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {str(folder)!r}: {error.strerror or error}") from error
 

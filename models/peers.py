@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.errors import DataError
 from models.evaluate import Answers
-from models.labels import SENTIMENTS, TOPICS
+from models.labels import SENTIMENTS
 from models.rows import MISSING, Row
 
 Peer = Callable[[Sequence[Row], Sequence[Row]], Answers]
@@ -60,7 +60,7 @@ def tfidf_svm(known: Sequence[Row], asked: Sequence[Row]) -> Answers:
         decided = machine.decision_function(new)
         return machine.classes_, np.stack([-decided, decided], axis=1) if decided.ndim == 1 else decided
 
-    return _both_heads(known, len(asked), margins, probable=False)
+    return _both_heads(known, asked, margins, probable=False)
 
 
 def e5_regression(known: Sequence[Row], asked: Sequence[Row]) -> Answers:
@@ -82,7 +82,7 @@ def e5_regression(known: Sequence[Row], asked: Sequence[Row]) -> Answers:
         regression.fit(seen[rows], labels)
         return regression.classes_, regression.predict_proba(new)
 
-    return _both_heads(known, len(asked), probabilities, probable=True)
+    return _both_heads(known, asked, probabilities, probable=True)
 
 
 def lexicon(known: Sequence[Row], asked: Sequence[Row]) -> Answers:
@@ -101,7 +101,7 @@ PEERS: dict[str, Peer] = {
 
 def _both_heads(
     known: Sequence[Row],
-    asked: int,
+    asked: Sequence[Row],
     fitted: Callable[[NDArray[np.int64], NDArray[np.int64]], Any],
     *,
     probable: bool,
@@ -111,12 +111,13 @@ def _both_heads(
     def head(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
         rows = np.flatnonzero(labels != MISSING)
         if len(set(labels[rows].tolist())) < 2:
-            return np.full((asked, classes), 1 / classes)
-        figures = np.full((asked, classes), 0.0 if probable else -np.inf)
+            return np.full((len(asked), classes), 1 / classes)
+        figures = np.full((len(asked), classes), 0.0 if probable else -np.inf)
         seen, answers = fitted(labels[rows], rows)
         figures[:, seen] = answers
         return figures
 
     sentiment = head(np.array([row.sentiment for row in known]), len(SENTIMENTS))
-    topic = head(np.array([row.topic for row in known]), len(TOPICS))
+    topics = 1 + max(row.topic for row in (*known, *asked))  # the user's own may be fewer or more than the twenty
+    topic = head(np.array([row.topic for row in known]), max(topics, 1))
     return Answers(sentiment, topic, probable)

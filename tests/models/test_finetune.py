@@ -112,7 +112,7 @@ def test_own_topics_are_learnt_served_described_and_evaluated(
     assert "[/Rates]" in call("info", "--checkpoint", out).stdout
     engine = Engine.load(ModelsSettings(checkpoint=str(out)))
     assert {score.topic for score in engine.score(["央行加息", "Orvion"])} <= set(names)
-    assert printed("evaluate", own, "--checkpoint", out, "--peer", own, "--json")["topic"]["n"] == 60
+    assert printed("evaluate", own, "--checkpoint", out, "--peers", own, "--json")["topic"]["n"] == 60
     other = call("evaluate", labelled, "--checkpoint", out)
     assert other.exit_code == 2
     assert "rows.jsonl:1: unknown topic 'company_product': use one of [/Rates], Other, Results" in other.stderr
