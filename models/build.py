@@ -1,8 +1,8 @@
-"""Build the shipped checkpoint by its recipe: a tuned teacher, and a student grown out of it that it teaches.
+"""Build the shipped checkpoint by its recipe: tuned teachers, and a student grown out of the first that they teach.
 
 Everything is written below the output folder: `train.jsonl` with the rows that were learnt from and in `test/`, a file
-for each source, those that no step saw; `teacher.safetensors` and `taught.safetensors` with the tuned teacher and what
-it said (reused by a resumed build); and in `checkpoint/` the classifier.
+for each source, those that no step saw; `teacher.safetensors`, `english_teacher.safetensors` and `taught.safetensors` with
+the tuned teachers and what they said (reused by a resumed build); and in `checkpoint/` the classifier.
 """
 
 import hashlib
@@ -23,14 +23,18 @@ from models.graft import graft
 from models.labels import SENTIMENTS, TOPICS
 from models.losses import Targets
 from models.model import GPT2Monitor, MonitorConfig
-from models.recipe import Recipe, RecipeRows, gather_rows
+from models.recipe import Recipe, RecipeRows, TeacherSettings, gather_rows
 from models.rows import MISSING, Row
 from models.state import state_folder
-from models.teacher import Teacher, load_teacher
+from models.teacher import Teacher, load_english_teacher, load_teacher
+from models.texts import is_han
 from models.tokens import build_tokenizer
 from models.train import TrainReport, train
 from models.train import Watcher as StepWatcher
 from models.vocabulary import pruned_tokenizer
+
+_TEACHER = "teacher.safetensors"
+_ENGLISH_TEACHER = "english_teacher.safetensors"
 
 
 def build(
@@ -75,7 +79,7 @@ class Lesson:
 
 
 def prepare(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, watch: Watcher | None = None) -> Lesson:
-    """Tune the teacher, let it label the rows, and grow the student: all of a build before the student's training.
+    """Tune the teachers, let them label the rows, and grow the student: all of a build before the student's training.
 
     Raises:
         ModelError: the teacher is not installed, or a file is missing or wrong.
@@ -138,39 +142,46 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _taught(
-    recipe: Recipe,
-    rows: RecipeRows,
-    out: Path,
-    resume: bool,
-    watch: Watcher,
-) -> dict[str, Tensor]:
+def _taught(recipe: Recipe, rows: RecipeRows, out: Path, resume: bool, watch: Watcher) -> dict[str, Tensor]:
+    """Return both heads' soft labels and the first teacher's states of every row; kept in `taught.safetensors`."""
     path = out / "taught.safetensors"
-    digest = hashlib.blake2b("\n".join(row.text for row in rows.train).encode("utf-8", "replace"), digest_size=8)
+    texts = [row.text for row in rows.train]
+    digest = hashlib.blake2b("\n".join([repr(recipe.english), *texts]).encode("utf-8", "replace"), digest_size=8)
     if resume and path.exists():
         taught: dict[str, Tensor] = load_file(path)
         if bytes(taught["rows"].tolist()) == digest.digest():
             return taught
-    teacher = _tuned_teacher(recipe, rows, out, resume, watch)
-    sentiment, topic, states = teach(teacher, [row.text for row in rows.train], watch)
-    taught = {
-        "rows": torch.tensor(list(digest.digest()), dtype=torch.uint8),
-        "sentiment": sentiment,
-        "topic": topic,
-        "states": states,
-    }
+    every = range(len(texts))
+    teacher = _tuned(load_teacher(), recipe.teacher, rows, every, recipe.train.seed, out / _TEACHER, resume, watch)
+    sentiment, topic, states = teach(teacher, texts, watch)
+    if recipe.english is not None:
+        english = [at for at in every if not any(map(is_han, texts[at]))]
+        second = load_english_teacher()
+        _tuned(second, recipe.english, rows, english, recipe.train.seed, out / _ENGLISH_TEACHER, resume, watch)
+        other_sentiment, other_topic, _ = teach(second, [texts[at] for at in english], watch)
+        sentiment[english] = (sentiment[english] + other_sentiment) / 2
+        topic[english] = (topic[english] + other_topic) / 2
+    rows_digest = torch.tensor(list(digest.digest()), dtype=torch.uint8)
+    taught = {"rows": rows_digest, "sentiment": sentiment, "topic": topic, "states": states}
     save_file(taught, path)
     return taught
 
 
-def _tuned_teacher(recipe: Recipe, rows: RecipeRows, out: Path, resume: bool, watch: Watcher) -> Teacher:
-    path = out / "teacher.safetensors"
-    teacher = load_teacher()
+def _tuned(
+    teacher: Teacher,
+    settings: TeacherSettings,
+    rows: RecipeRows,
+    among: Sequence[int],
+    seed: int,
+    path: Path,
+    resume: bool,
+    watch: Watcher,
+) -> Teacher:
+    """Fine-tune a teacher on those rows `among` the training rows that are for teachers, or read it from `path`."""
     if resume and path.exists():
         teacher.load_state_dict(load_file(path), strict=False)
         return teacher
-    seen = [row for row, shown in zip(rows.train, rows.taught, strict=True) if shown]
-    fine_tune_teacher(teacher, seen, recipe.teacher, recipe.train.seed, watch)
+    fine_tune_teacher(teacher, [rows.train[at] for at in among if rows.taught[at]], settings, seed, watch)
     save_file({name: value.detach() for name, value in teacher.named_parameters() if value.requires_grad}, path)
     return teacher
 

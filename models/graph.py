@@ -42,7 +42,7 @@ class LeanBlock(nn.Module):
     def last_block_pooled(self, states: Tensor, last: Tensor) -> Tensor:
         """Map states (n, tokens, width) to the states (n, width) of the tokens at `last` (n,)."""
         query, key, value = self._split(self.qkv(self.ln_1(states)))
-        rows = torch.arange(len(last), device=states.device)
+        rows = torch.arange(last.shape[0], device=states.device)
         picked = query.transpose(1, 2)[rows, last].unsqueeze(2)
         seen = torch.arange(states.shape[1], device=states.device) <= last[:, None]
         mixed = F.scaled_dot_product_attention(picked, key, value, attn_mask=seen[:, None, None, :])
@@ -91,7 +91,7 @@ class LeanMonitor(nn.Module):
         if self.pool_last_block:
             pooled = self.last_block.last_block_pooled(states, last)
         else:
-            pooled = self.last_block(states)[torch.arange(len(last), device=ids.device), last]
+            pooled = self.last_block(states)[torch.arange(last.shape[0], device=ids.device), last]
         pooled = self.ln_f(pooled).float()
         return self.sentiment_head(pooled).softmax(-1), self.topic_head(pooled).softmax(-1)
 

