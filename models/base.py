@@ -40,7 +40,7 @@ def base_topics(checkpoint: str) -> tuple[str, ...]:
     config = load_config(checkpoint)
     if config.model_type != MODEL_TYPE:
         return TOPICS
-    require_classes(config, checkpoint)
+    require_classes(config.sentiments, config.topics, checkpoint)
     return tuple(config.topics)
 
 
@@ -59,7 +59,7 @@ def load_base(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
     trunk = load_weights(GPT2Model, checkpoint, pickled=True)
     _fold_attention_scales(trunk)
     _embed_added_tokens(trunk, tokenizer)
-    require_vocabulary(tokenizer, trunk.config.vocab_size, checkpoint)
+    require_vocabulary(tokenizer.get_vocab(), trunk.config.vocab_size, checkpoint)
     known = {key: value for key, value in trunk.config.to_dict().items() if key not in _NOT_THE_TRUNK}
     with quiet_transformers():
         model = GPT2Monitor(MonitorConfig(**known))

@@ -1,8 +1,8 @@
 """Build the shipped checkpoint by its recipe: tuned teachers, and a student grown out of the first that they teach.
 
 Everything is written below the output folder: `train.jsonl` with the rows that were learnt from and in `test/`, a file
-for each source, those that no step saw; `teacher.safetensors`, `english_teacher.safetensors` and `taught.safetensors` with
-the tuned teachers and what they said (reused by a resumed build); and in `checkpoint/` the classifier.
+for each source, those that no step saw; `teacher.safetensors`, `english_teacher.safetensors` and `taught.safetensors`
+with the tuned teachers and what they said (reused by a resumed build); and in `checkpoint/` the classifier.
 """
 
 import hashlib

@@ -123,6 +123,8 @@ def info(checkpoint: Checkpoint = None, as_json: AsJson = False) -> None:
             return
         made = Table(show_header=False, box=None)
         for name, value in facts.items():
+            if isinstance(value, dict):
+                value = [f"{key} ({text})" for key, text in value.items()]
             shown = ", ".join(value) if isinstance(value, list) else str(value)
             made.add_row(name.replace("_", " "), escape(shown))
         Console().print(made)

@@ -1,11 +1,11 @@
 """What a checkpoint is and how this machine would run it."""
 
-from pathlib import Path
+from math import prod
 from typing import Any
 
-from models.devices import pick_device, pick_dtype
-from models.engine import weights_hash
-from models.model import load_monitor
+from models.backends import open_backend
+from models.checkpoint import read_checkpoint, weight_shapes
+from models.hardware import find_device
 from models.settings import ModelsSettings
 
 
@@ -14,27 +14,35 @@ def describe(settings: ModelsSettings) -> dict[str, Any]:
 
     Raises:
         CheckpointError: it is missing or unusable.
-        SettingsError: the device is not there.
+        SettingsError: the device is not there, or the backend does not run on it.
     """
-    model, tokenizer = load_monitor(settings.checkpoint)
-    device = pick_device(settings.device)
-    config, folder = model.config, Path(settings.checkpoint)
+    from models.graph import TRANSFORMATIONS
+
+    checkpoint = read_checkpoint(settings.checkpoint)
+    backend = open_backend(checkpoint, settings)
+    config, folder = checkpoint.config, checkpoint.folder
     return {
-        "model_id": f"{folder.name}-{weights_hash(model)}",
+        "model_id": checkpoint.model_id,
         "checkpoint": settings.checkpoint,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(prod(shape) for shape in weight_shapes(config).values()),
         "layers": config.n_layer,
         "width": config.n_embd,
         "heads": config.n_head,
-        "vocabulary": len(tokenizer),
+        "vocabulary": checkpoint.tokenizer.get_vocab_size(),
         "positions": config.n_positions,
         "megabytes": round(sum(f.stat().st_size for f in folder.glob("*") if f.is_file()) / 1e6, 1),
-        "sentiments": config.sentiments,
-        "topics": config.topics,
+        "sentiments": list(config.sentiments),
+        "topics": list(config.topics),
         "sentiment_temperature": config.sentiment_temperature,
         "topic_temperature": config.topic_temperature,
         "abstain_below": config.abstain_below,
-        "device": str(device),
-        "dtype": str(pick_dtype(settings.dtype, device)).removeprefix("torch."),
+        "device": find_device(settings.device),
+        "backend": backend.name,
+        "dtype": backend.precision,
         "max_tokens": min(settings.max_tokens, config.n_positions),
+        "transformations": {
+            name: transformation.summary
+            for name, transformation in TRANSFORMATIONS.items()
+            if name not in settings.without
+        },
     }

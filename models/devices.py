@@ -1,13 +1,12 @@
-"""Which device and precision this machine offers."""
+"""Which device and precision torch can use on this machine."""
 
 import contextlib
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import torch
 
 from models.errors import SettingsError, TrainingError
+from models.hardware import cpu_multiplies_bfloat16
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -35,7 +34,7 @@ def native_bfloat16(device: torch.device) -> bool:
     """Tell whether the device multiplies bfloat16 in hardware (AVX512-BF16 or AMX on a CPU, Ampere on a GPU)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+    return device.type == "cpu" and cpu_multiplies_bfloat16()
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
@@ -58,12 +57,3 @@ def memory_told() -> Iterator[None]:
         raise TrainingError(
             "memory ran out: lower --batch-size and raise --accumulate, lower --max-tokens, or use --method lora"
         ) from error
-
-
-@cache
-def _cpu_flags() -> frozenset[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())

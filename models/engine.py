@@ -1,27 +1,24 @@
 """The resident classifier: loaded once, its weights stay on the device for the process's life.
 
-    texts ─► presentable ─► seen before? ─► Rust tokenizer ─► length-sorted groups ─► LeanMonitor ─► scores, order kept
+    texts ─► presentable ─► seen before? ─► Rust tokenizer ─► length-sorted groups ─► backend ─► scores, order kept
 
 A worker calls `score` from one thread off its event loop; a lock makes other uses safe as well.
 """
 
-import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
-from models.devices import pick_device, pick_dtype
-from models.graph import LeanMonitor
-from models.labels import SENTIMENTS, TOPICS
-from models.model import GPT2Monitor, load_monitor, pad_token_id
+from models.backends import Backend, Batch, open_backend
+from models.budget import measured_budget
+from models.checkpoint import Checkpoint, read_checkpoint
+from models.labels import SENTIMENTS
 from models.settings import ModelsSettings
 from models.texts import content_key, length_sorted_groups, presentable
 
@@ -52,28 +49,21 @@ class Score:
 class Engine:
     """A classifier on a device. Build it with `Engine.load`."""
 
-    def __init__(
-        self,
-        monitor: LeanMonitor,
-        tokenizer: Tokenizer,
-        pad: int,
-        model_id: str,
-        settings: ModelsSettings,
-        abstain_below: float = 0.0,
-    ) -> None:
-        self.model_id = model_id
-        self.topics = monitor.topics
-        self._monitor = monitor
-        self._tokenizer = tokenizer
-        self._pad = pad
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, settings: ModelsSettings) -> None:
+        config = checkpoint.config
+        self.model_id = checkpoint.model_id
+        self.topics = config.topics
+        self.backend = backend
+        self.token_budget = settings.token_budget
+        """Most tokens in a forward pass; 0 until `warm_up` has measured it, where the settings leave it open."""
+        self._tokenizer = checkpoint.tokenizer
         self._settings = settings
-        self._abstain_below = abstain_below
-        self._max_tokens = min(settings.max_tokens, monitor.context)
-        self._device = monitor.sentiment_head.weight.device
+        self._abstain_below = config.abstain_below
+        self._max_tokens = min(settings.max_tokens, config.n_positions)
         self._seen: OrderedDict[bytes, Score] = OrderedDict()
         self._lock = threading.Lock()
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(self._max_tokens)
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(self._max_tokens)
 
     @classmethod
     def load(cls, settings: ModelsSettings) -> Self:
@@ -81,21 +71,17 @@ class Engine:
 
         Raises:
             CheckpointError: the checkpoint is missing or unusable.
-            SettingsError: the device is not there.
+            SettingsError: the device is not there, or the backend does not run on it.
         """
-        device = pick_device(settings.device)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        model, tokenizer = load_monitor(settings.checkpoint)
-        model_id = f"{Path(settings.checkpoint).name}-{weights_hash(model)}"
-        monitor = LeanMonitor(model, pick_dtype(settings.dtype, device)).to(device)
-        pad, abstain_below = pad_token_id(tokenizer), model.config.abstain_below
-        return cls(monitor, tokenizer.backend_tokenizer, pad, model_id, settings, abstain_below)
+        checkpoint = read_checkpoint(settings.checkpoint)
+        return cls(checkpoint, open_backend(checkpoint, settings), settings)
 
     def warm_up(self) -> None:
-        """Run short and long texts once, so that the first real batch finds its kernels built; nothing is cached."""
+        """Build what the first batches would wait for, and measure the token budget where it is left open."""
         with self._lock:
-            self._forward(["warm up", "预热", "x " * self._max_tokens])
+            self.backend.warm_up()
+            if not self.token_budget:
+                self.token_budget = measured_budget(self.backend, self._max_tokens)
 
     def score(self, texts: Sequence[str]) -> list[Score]:
         """Score texts of any content and length; scores come in the order of the texts."""
@@ -120,43 +106,44 @@ class Engine:
         """Return the sentiment (n, 3) and topic (n, topics) distributions, in the order of the texts, uncached."""
         with self._lock:
             sentiment, topic = self._distributions([presentable(text, self._max_tokens) for text in texts])
-        return sentiment.double().numpy(), topic.double().numpy()
+        return sentiment.astype(np.float64), topic.astype(np.float64)
 
     def _forward(self, texts: list[str]) -> list[Score]:
         sentiment, topic = self._distributions(texts)
         pairs = zip(sentiment.tolist(), topic.argmax(-1).tolist(), strict=True)
         return [_score(row, self.topics[index], self._abstain_below) for row, index in pairs]
 
-    def _distributions(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        sentiment = torch.empty(len(texts), len(SENTIMENTS))
-        topic = torch.empty(len(texts), len(self.topics))
+    def _distributions(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        sentiment = np.empty((len(texts), len(SENTIMENTS)), np.float32)
+        topic = np.empty((len(texts), len(self.topics)), np.float32)
         for start in range(0, len(texts), _TOKENISED_TOGETHER):
             encodings = self._tokenizer.encode_batch_fast(texts[start : start + _TOKENISED_TOGETHER])
-            lengths = [max(len(encoding), 1) for encoding in encodings]
-            for group in length_sorted_groups(lengths, self._settings.token_budget):
-                ids = self._right_padded([encodings[position] for position in group], lengths[group[-1]])
-                real = torch.tensor([lengths[position] for position in group], device=self._device)
-                with torch.inference_mode():
-                    scored = self._monitor(ids, real)
-                rows = torch.tensor(group) + start
-                sentiment[rows], topic[rows] = scored[0].cpu(), scored[1].cpu()
+            lengths = [self.backend.padded(max(len(encoding), 1)) for encoding in encodings]
+            groups = length_sorted_groups(lengths, self._budget(sum(lengths)))
+            outputs = self.backend.run(_batches(encodings, lengths, groups))
+            for group, output in zip(groups, outputs, strict=True):
+                rows = np.array(group) + start
+                sentiment[rows], topic[rows] = output.sentiment, output.topic
         return sentiment, topic
 
-    def _right_padded(self, encodings: list[Encoding], longest: int) -> torch.Tensor:
-        rows = [encoding.ids + [self._pad] * (longest - len(encoding.ids)) for encoding in encodings]
-        return torch.tensor(rows).to(self._device)
+    def _budget(self, tokens: int) -> int:
+        """Return the token budget, or an even share of few tokens, so that no lane of the backend is idle."""
+        return min(self.token_budget or _UNMEASURED_BUDGET, max(_LEAST_SHARE, -(-tokens // self.backend.lanes)))
 
 
-def weights_hash(model: GPT2Monitor) -> str:
-    """Return eight hexadecimal digits over weights, temperatures and topics: other weights are another model."""
-    digest = hashlib.blake2b(digest_size=4)
-    digest.update(f"{model.config.sentiment_temperature} {model.config.topic_temperature}".encode())
-    if tuple(model.config.topics) != TOPICS:
-        digest.update(repr(model.config.topics).encode())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(memoryview(value.detach().cpu().contiguous().numpy()).cast("B"))
-    return digest.hexdigest()
+_LEAST_SHARE = 256
+"""Tokens that are not worth sharing out."""
+_UNMEASURED_BUDGET = 2048
+"""Tokens in a forward pass of an engine that was not warmed up."""
+
+
+def _batches(encodings: Sequence[Encoding], lengths: Sequence[int], groups: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    """Pad each group to its longest length on the right with zeros, which no real token sees; none is empty."""
+    for group in groups:
+        ids = np.zeros((len(group), lengths[group[-1]]), np.int64)
+        for row, position in enumerate(group):
+            ids[row, : len(encodings[position])] = encodings[position].ids
+        yield Batch(ids, np.array([max(len(encodings[position]), 1) for position in group]))
 
 
 def _score(row: list[float], topic: str, abstain_below: float) -> Score:

@@ -1,125 +1,168 @@
-"""The classifier's forward pass, rewritten for inference; tests hold each rewriting to the plain pass.
+"""The transformations of the forward pass, each from network to network; tests hold each to the plain pass.
 
-`without_mask`          right padding under a causal mask: no real token sees padding, so no mask is built
-`conv1d_to_linear`      GPT-2's Conv1D weights, transposed once into Linear layout
-`last_block_pooled`     in the last block only the pooled token's query, projection and MLP are computed
-`in_precision`          the trunk's weights cast once; the heads stay in float32
+They are applied in the order of `TRANSFORMATIONS`; any of them can be left out. Two things that others must take out
+or put in are so from the start: there is no language-model head, and queries, keys and values are one projection.
 """
 
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.activations import ACT2FN
 
-from models.model import GPT2Monitor
+from models.errors import SettingsError
+from models.network import Block, Conv1D, MaskedAttention, Network, TemperedHead, linear, split_heads
 
 
-class LeanBlock(nn.Module):
-    """One pre-LayerNorm transformer block with a single query-key-value projection."""
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """A rewriting that leaves the answers as they are."""
 
-    ln_1: nn.Module
-    ln_2: nn.Module
-    activation: nn.Module
+    summary: str
+    apply: Callable[[Network], Network]
 
-    def __init__(self, block: Any, heads: int, activation: str) -> None:
+
+class CausalAttention(nn.Module):
+    """Attention in which no token sees a later one; padding stands on the right, so no real token sees it either."""
+
+    def __init__(self, heads: int, scale: float | None) -> None:
         super().__init__()
-        self.heads = heads
-        self.ln_1, self.ln_2 = block.ln_1, block.ln_2
-        self.qkv = conv1d_to_linear(block.attn.c_attn)
-        self.out = conv1d_to_linear(block.attn.c_proj)
-        self.up = conv1d_to_linear(block.mlp.c_fc)
-        self.down = conv1d_to_linear(block.mlp.c_proj)
-        self.activation = nn.GELU(approximate="tanh") if activation == "gelu_new" else ACT2FN[activation]
+        self.heads, self.scale = heads, scale
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states (n, tokens, width) to states of the same shape."""
-        query, key, value = self._split(self.qkv(self.ln_1(states)))
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self._rest(states, mixed.transpose(1, 2).flatten(2))
-
-    def last_block_pooled(self, states: Tensor, last: Tensor) -> Tensor:
-        """Map states (n, tokens, width) to the states (n, width) of the tokens at `last` (n,)."""
-        query, key, value = self._split(self.qkv(self.ln_1(states)))
-        rows = torch.arange(last.shape[0], device=states.device)
-        picked = query.transpose(1, 2)[rows, last].unsqueeze(2)
-        seen = torch.arange(states.shape[1], device=states.device) <= last[:, None]
-        mixed = F.scaled_dot_product_attention(picked, key, value, attn_mask=seen[:, None, None, :])
-        return self._rest(states[rows, last], mixed.flatten(1))
-
-    def _split(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        parts = projected.reshape(*projected.shape[:-1], 3, self.heads, -1).transpose(1, 3)
-        return parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
-
-    def _rest(self, states: Tensor, mixed: Tensor) -> Tensor:
-        attended: Tensor = states + self.out(mixed)
-        moved: Tensor = self.down(self.activation(self.up(self.ln_2(attended))))
-        return attended + moved
+    def forward(self, projected: Tensor, _lengths: Tensor) -> Tensor:
+        """Map queries, keys and values side by side (n, tokens, 3 width) to mixed values (n, tokens, width)."""
+        query, key, value = split_heads(projected, self.heads)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale)
+        return mixed.transpose(1, 2).flatten(2)
 
 
-class LeanMonitor(nn.Module):
-    """The whole classifier: right-padded token ids in, calibrated probabilities out."""
+class PooledBlock(nn.Module):
+    """A last block: keys and values of every token, all else of each text's last token alone."""
 
-    tokens: nn.Embedding
-    positions: nn.Embedding
-    ln_f: nn.Module
-
-    def __init__(self, model: GPT2Monitor, dtype: torch.dtype, *, pool_last_block: bool = True) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
-        config, trunk = model.config, model.transformer
-        self.topics: tuple[str, ...] = tuple(config.topics)
-        self.pool_last_block = pool_last_block
-        self.tokens, self.positions, self.ln_f = trunk.wte, trunk.wpe, trunk.ln_f
-        blocks = [LeanBlock(block, config.n_head, config.activation_function) for block in trunk.h]
-        self.blocks = nn.ModuleList(blocks[:-1])
-        self.last_block = blocks[-1]
-        in_precision(self, dtype)
-        self.sentiment_head = scaled_head(model.sentiment_head, config.sentiment_temperature)
-        self.topic_head = scaled_head(model.topic_head, config.topic_temperature)
-        self.eval().requires_grad_(False)
+        attention = block.attention
+        assert isinstance(attention, MaskedAttention | CausalAttention)
+        self.block, self.heads, self.scale = block, attention.heads, attention.scale
+        self.query, self.key_value = _split_projection(block.qkv)
+        del block.qkv, block.attention
 
-    @property
-    def context(self) -> int:
-        """Most tokens of a text that the trunk has positions for."""
-        return self.positions.num_embeddings
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Map states (n, tokens, width) to the pooled states (n, width)."""
+        n, tokens, width = states.shape
+        rows = torch.arange(lengths.shape[0], device=states.device)
+        normal = self.block.ln_1(states)
+        query = self.query(normal[rows, lengths - 1]).reshape(n, 1, self.heads, width // self.heads).transpose(1, 2)
+        shape = n, tokens, self.heads, width // self.heads
+        key, value = (part.reshape(shape).transpose(1, 2) for part in self.key_value(normal).chunk(2, dim=-1))
+        seen = torch.arange(tokens, device=states.device) < lengths[:, None]
+        mask = seen[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
+        return self.block.rest(states[rows, lengths - 1], mixed.flatten(1))
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return sentiment (n, 3) and topic (n, topics) probabilities for ids (n, longest) of real lengths (n,)."""
-        states = self.without_mask(ids)
-        last = lengths - 1
-        if self.pool_last_block:
-            pooled = self.last_block.last_block_pooled(states, last)
-        else:
-            pooled = self.last_block(states)[torch.arange(last.shape[0], device=ids.device), last]
-        pooled = self.ln_f(pooled).float()
-        return self.sentiment_head(pooled).softmax(-1), self.topic_head(pooled).softmax(-1)
 
-    def without_mask(self, ids: Tensor) -> Tensor:
-        """Return the states before the last block, (n, longest, width)."""
-        states: Tensor = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
-        for block in self.blocks:
-            states = block(states)
+class Pooled(nn.Module):
+    """Nothing is left to pick."""
+
+    def forward(self, states: Tensor, _lengths: Tensor) -> Tensor:
+        """Return the states (n, width) as they are."""
         return states
 
 
-def conv1d_to_linear(conv: Any) -> nn.Linear:
-    """Return a Linear that computes what GPT-2's Conv1D, whose weight is (in, out), computes."""
-    wide, narrow = conv.weight.shape
-    linear = nn.Linear(wide, narrow, device="meta")
-    linear.weight = nn.Parameter(conv.weight.detach().t().contiguous())
-    linear.bias = nn.Parameter(conv.bias.detach())
-    return linear
+def without_mask(network: Network) -> Network:
+    """Leave the mask out: attention itself is causal."""
+    for block in network.blocks:
+        if isinstance(block, Block) and isinstance(block.attention, MaskedAttention):
+            block.attention = CausalAttention(block.attention.heads, block.attention.scale)
+    return network
 
 
-def in_precision(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Cast the weights in place."""
-    return module.to(dtype)
+def conv1d_to_linear(network: Network) -> Network:
+    """Transpose every Conv1D weight once, into the layout that matrix products of states read in order."""
+    for module in list(network.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, Conv1D):
+                setattr(module, name, linear(layer.weight.detach().t().contiguous(), layer.bias.detach()))
+    return network.requires_grad_(False)
 
 
-def scaled_head(head: nn.Linear, temperature: float) -> nn.Linear:
-    """Return the head in float32 with its calibration temperature divided into the weights."""
-    scaled = nn.Linear(head.in_features, head.out_features, device="meta")
-    scaled.weight = nn.Parameter(head.weight.detach().float() / temperature)
-    scaled.bias = nn.Parameter(head.bias.detach().float() / temperature)
-    return scaled
+def folded_scale(network: Network) -> Network:
+    """Multiply the scale of the dot products into the weights of the queries."""
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        attention = block.attention
+        assert isinstance(attention, MaskedAttention | CausalAttention)
+        qkv = block.qkv
+        weight = qkv.weight.t() if isinstance(qkv, Conv1D) else qkv.weight  # a view, with queries in its first rows
+        width = weight.shape[1]
+        scale = (width // attention.heads) ** -0.5 if attention.scale is None else attention.scale
+        weight[:width] *= scale
+        qkv.bias[:width] *= scale
+        attention.scale = 1.0
+    return network
+
+
+def last_block_pooled(network: Network) -> Network:
+    """Compute in the last block only what reaches the pooled token."""
+    last = network.blocks[-1]
+    if isinstance(last, Block):
+        network.blocks[-1] = PooledBlock(last)
+        network.pool = Pooled()
+    return network.requires_grad_(False)
+
+
+def folded_temperatures(network: Network) -> Network:
+    """Divide the calibration temperatures into the heads' weights."""
+    for name in ("sentiment_head", "topic_head"):
+        head = getattr(network, name)
+        if isinstance(head, TemperedHead):
+            weight, bias = head.head.weight.detach(), head.head.bias.detach()
+            setattr(network, name, linear(weight / head.temperature, bias / head.temperature))
+    return network.requires_grad_(False)
+
+
+def in_precision(network: Network, dtype: torch.dtype) -> Network:
+    """Cast the trunk's weights; the two heads stay in float32."""
+    for module in (network.tokens, network.positions, network.blocks, network.ln_f):
+        module.to(dtype)
+    return network
+
+
+TRANSFORMATIONS = {
+    "without_mask": Transformation("causal attention and right padding: no mask is built or added", without_mask),
+    "conv1d_to_linear": Transformation("dense weights transposed once into (out, in)", conv1d_to_linear),
+    "folded_scale": Transformation("the scale of attention multiplied into the queries' weights", folded_scale),
+    "last_block_pooled": Transformation(
+        "the last block computes one token a text, and keys and values", last_block_pooled
+    ),
+    "folded_temperatures": Transformation("calibration divided into the heads' weights", folded_temperatures),
+}
+"""By name, in the order of application. Precision is set apart, by device and by `--dtype`."""
+
+
+def transformed(network: Network, without: Collection[str] = ()) -> Network:
+    """Apply every transformation that is not left out.
+
+    Raises:
+        SettingsError: there is no transformation of such a name.
+    """
+    if unknown := sorted(set(without) - TRANSFORMATIONS.keys()):
+        raise SettingsError(f"no transformation {unknown[0]!r}: there are {', '.join(TRANSFORMATIONS)}")
+    for name, transformation in TRANSFORMATIONS.items():
+        if name not in without:
+            network = transformation.apply(network)
+    return network
+
+
+def _split_projection(qkv: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Split the one projection into the query's and that of keys and values."""
+    if isinstance(qkv, Conv1D):
+        width = qkv.weight.shape[0]
+        parts = [(qkv.weight[:, :width], qkv.bias[:width]), (qkv.weight[:, width:], qkv.bias[width:])]
+        query, both = (Conv1D(weight.detach().contiguous(), bias.detach()) for weight, bias in parts)
+        return query, both
+    assert isinstance(qkv, nn.Linear)
+    width = qkv.in_features
+    weight, bias = qkv.weight.detach(), qkv.bias.detach()
+    return linear(weight[:width], bias[:width]), linear(weight[width:].contiguous(), bias[width:])

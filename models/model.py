@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2Model, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from models.errors import CheckpointError, DataError
-from models.labels import SENTIMENTS, TOPICS, topic_name
-
-MODEL_TYPE = "newsquake_gpt2"
+from models.checkpoint import MODEL_TYPE, require_classes, require_vocabulary
+from models.errors import CheckpointError
+from models.labels import SENTIMENTS, TOPICS
 
 
 class MonitorConfig(GPT2Config):  # type: ignore[misc]  # transformers is untyped here
@@ -109,40 +108,10 @@ def load_monitor(checkpoint: str) -> tuple[GPT2Monitor, PreTrainedTokenizerFast]
             f"checkpoint {checkpoint!r} is a plain {config.model_type!r} model, not a trained classifier: "
             "fine-tune it first with `newsquake model train --base`"
         )
-    require_classes(config, checkpoint)
+    require_classes(config.sentiments, config.topics, checkpoint)
     model, tokenizer = load_weights(GPT2Monitor, checkpoint), load_tokenizer(checkpoint)
-    require_vocabulary(tokenizer, config.vocab_size, checkpoint)
+    require_vocabulary(tokenizer.get_vocab(), config.vocab_size, checkpoint)
     return model, tokenizer
-
-
-def require_classes(config: MonitorConfig, checkpoint: str) -> None:
-    """Refuse a classifier whose sentiments are not the three, or whose topics cannot be stored.
-
-    Raises:
-        CheckpointError: it is one of these.
-    """
-    if config.sentiments != list(SENTIMENTS):
-        raise CheckpointError(f"checkpoint {checkpoint!r} was trained for other sentiments: train it again")
-    try:
-        names = [topic_name(name) for name in config.topics]
-    except DataError as error:
-        raise CheckpointError(f"checkpoint {checkpoint!r}: {error}") from error
-    if len({name.casefold() for name in names}) < len(names):
-        raise CheckpointError(f"checkpoint {checkpoint!r} names a topic twice: train it again")
-
-
-def require_vocabulary(tokenizer: PreTrainedTokenizerFast, embedded: int, checkpoint: str) -> None:
-    """Refuse a tokenizer with ids beyond the `embedded` ones, which would break on the first text that has them.
-
-    Raises:
-        CheckpointError: it is one of these.
-    """
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= embedded:
-        raise CheckpointError(
-            f"checkpoint {checkpoint!r}: its tokenizer has ids up to {highest} and its embedding {embedded} rows: "
-            "they do not belong together, copy the tokenizer that the model was trained with"
-        )
 
 
 def save_monitor(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, folder: Path, *, half: bool = False) -> None:

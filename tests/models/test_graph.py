@@ -1,74 +1,144 @@
-"""Every rewriting of the forward pass against the plain one."""
+"""The network of inference, and every transformation of it, against the plain pass of transformers."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerFast
-from transformers.pytorch_utils import Conv1D
+from transformers import GPT2Config, PreTrainedTokenizerFast
 
 from models.batches import encode, padded
-from models.graph import LeanMonitor, conv1d_to_linear, scaled_head
-from models.model import GPT2Monitor, load_monitor
+from models.checkpoint import Checkpoint, NetworkConfig, read_checkpoint
+from models.errors import CheckpointError, SettingsError
+from models.graph import TRANSFORMATIONS, PooledBlock, in_precision, transformed
+from models.model import GPT2Monitor, load_monitor, save_monitor
+from models.network import Conv1D, MaskedAttention, Network, activation, attention_scale
 from models.rows import Row
 from models.settings import ModelsSettings
 from models.texts import length_sorted_groups
 
+Probabilities = tuple[torch.Tensor, torch.Tensor]
+
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[GPT2Monitor, PreTrainedTokenizerFast]:
-    """The shipped classifier in float32."""
-    return load_monitor(ModelsSettings().checkpoint)
+def shipped() -> Checkpoint:
+    return read_checkpoint(ModelsSettings().checkpoint)
 
 
-def plain(model: GPT2Monitor, tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+@pytest.fixture(scope="module")
+def batch(shipped: Checkpoint, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Texts of many lengths in one padded batch."""
+    _, tokenizer = load_monitor(shipped.name)
+    texts = [row.text * (1 + at % 4) for at, row in enumerate(rows)]
+    made = padded(encode(tokenizer, texts, 64), 0, range(len(rows)))
+    return made.ids, made.lengths
+
+
+@pytest.fixture(scope="module")
+def plain(shipped: Checkpoint, batch: tuple[torch.Tensor, torch.Tensor]) -> Probabilities:
     """Probabilities of the transformers model, one text at a time, so without any padding."""
+    model, _ = load_monitor(shipped.name)
     sentiment, topic = [], []
     with torch.inference_mode():
-        for ids in encode(tokenizer, [row.text for row in rows], 64):
-            output = model.eval()(torch.tensor([ids]), torch.tensor([len(ids)]))
+        for ids, length in zip(*batch, strict=True):
+            output = model(ids[None, :length], length[None])
             sentiment.append((output.sentiment / model.config.sentiment_temperature).softmax(-1))
             topic.append((output.topic / model.config.topic_temperature).softmax(-1))
     return torch.cat(sentiment), torch.cat(topic)
 
 
-@pytest.mark.parametrize("pool_last_block", [False, True])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
-def test_the_lean_pass_agrees_with_the_plain_one(
-    shipped: tuple[GPT2Monitor, PreTrainedTokenizerFast],
-    rows: list[Row],
-    dtype: torch.dtype,
-    tolerance: float,
-    pool_last_block: bool,
-) -> None:
-    model, tokenizer = shipped
-    batch = padded(encode(tokenizer, [row.text for row in rows], 64), 0, range(len(rows)))
-    lean = LeanMonitor(load_monitor(ModelsSettings().checkpoint)[0], dtype, pool_last_block=pool_last_block)
+def run(network: Network, batch: tuple[torch.Tensor, torch.Tensor]) -> Probabilities:
     with torch.inference_mode():
-        found = lean(batch.ids, batch.lengths)
-    for ours, theirs in zip(found, plain(model, tokenizer, rows), strict=True):
+        sentiment, topic = network(*batch)
+    return sentiment, topic
+
+
+def assert_alike(found: Probabilities, expected: Probabilities, tolerance: float) -> None:
+    for ours, theirs in zip(found, expected, strict=True):
         assert (ours - theirs).abs().max() <= tolerance
         clear = theirs.topk(2).values.diff().abs().squeeze(-1) > 2 * tolerance
+        assert clear.any()
         assert torch.equal(ours.argmax(-1)[clear], theirs.argmax(-1)[clear])
 
 
-def test_padding_is_never_seen(new_model: Callable[[], GPT2Monitor]) -> None:
-    lean = LeanMonitor(new_model(), torch.float32)
-    lengths = torch.tensor([3])
+def test_the_network_as_written_agrees_with_transformers(
+    shipped: Checkpoint, batch: tuple[torch.Tensor, torch.Tensor], plain: Probabilities
+) -> None:
+    assert_alike(run(Network(shipped), batch), plain, 1e-5)
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_each_transformation_alone_leaves_the_answers(
+    name: str, shipped: Checkpoint, batch: tuple[torch.Tensor, torch.Tensor], plain: Probabilities
+) -> None:
+    assert_alike(run(TRANSFORMATIONS[name].apply(Network(shipped)), batch), plain, 1e-5)
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_each_transformation_can_be_left_out(
+    name: str, shipped: Checkpoint, batch: tuple[torch.Tensor, torch.Tensor], plain: Probabilities
+) -> None:
+    assert_alike(run(transformed(Network(shipped), [name]), batch), plain, 1e-5)
+
+
+def test_all_of_them_in_bfloat16_stay_close(
+    shipped: Checkpoint, batch: tuple[torch.Tensor, torch.Tensor], plain: Probabilities
+) -> None:
+    assert_alike(run(in_precision(transformed(Network(shipped)), torch.bfloat16), batch), plain, 0.02)
+
+
+def test_every_transformation_changes_what_it_names(shipped: Checkpoint) -> None:
+    kinds = {type(module) for module in Network(shipped).modules()}
+    after = transformed(Network(shipped))
+    left = {type(module) for module in after.modules()}
+    assert {Conv1D, MaskedAttention} <= kinds
+    assert not {Conv1D, MaskedAttention} & left
+    assert isinstance(after.blocks[-1], PooledBlock)
+    assert isinstance(after.sentiment_head, nn.Linear)
+
+
+def test_padding_is_never_seen(shipped: Checkpoint) -> None:
+    network, lengths = transformed(Network(shipped)), torch.tensor([3])
     zeros, others = torch.tensor([[5, 6, 7, 0, 0]]), torch.tensor([[5, 6, 7, 9, 8]])
-    assert torch.equal(lean(zeros, lengths)[0], lean(others, lengths)[0])
+    assert torch.equal(run(network, (zeros, lengths))[0], run(network, (others, lengths))[0])
 
 
-def test_a_linear_computes_what_conv1d_computes() -> None:
-    conv, states = Conv1D(12, 8), torch.randn(3, 8)
-    conv.bias.data.normal_()
-    assert torch.allclose(conv1d_to_linear(conv)(states), conv(states), atol=1e-6)
+def test_an_unknown_transformation_is_refused(shipped: Checkpoint) -> None:
+    with pytest.raises(SettingsError, match="no transformation 'magic': there are without_mask"):
+        transformed(Network(shipped), ["magic"])
 
 
-def test_the_temperature_moves_into_the_head() -> None:
-    head, states = nn.Linear(4, 3), torch.randn(5, 4)
-    assert torch.allclose(scaled_head(head, 1.7)(states), head(states) / 1.7, atol=1e-6)
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu", "silu", "tanh"])
+def test_activations_compute_what_transformers_computes(
+    name: str, new_model: Callable[[], GPT2Monitor], tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    config = new_model().config
+    config.activation_function = name
+    torch.manual_seed(4)
+    model = GPT2Monitor(config).eval()
+    for parameter in model.parameters():
+        parameter.data *= 3
+    save_monitor(model, tokenizer, tmp_path)
+    batch = torch.randint(1, 99, (2, 9)), torch.tensor([9, 4])
+    expected = model(*batch)
+    found = run(transformed(Network(read_checkpoint(str(tmp_path)))), batch)
+    assert torch.allclose(found[0], expected.sentiment.softmax(-1), atol=1e-5)
+    assert torch.allclose(found[1], expected.topic.softmax(-1), atol=1e-5)
+
+
+def test_an_activation_that_cannot_be_served_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="'laplace' cannot be served: use one of gelu"):
+        activation("laplace")
+
+
+def test_unnamed_settings_are_gpt2s_own() -> None:
+    ours, theirs = NetworkConfig("newsquake_gpt2"), GPT2Config()
+    for name in ("n_layer", "n_embd", "n_head", "n_positions", "activation_function", "layer_norm_epsilon"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert attention_scale(ours, 3) is None
+    by_layer = NetworkConfig("newsquake_gpt2", scale_attn_by_inverse_layer_idx=True)
+    assert attention_scale(by_layer, 3) == pytest.approx(64**-0.5 / 4)
 
 
 def test_groups_cover_every_text_once_within_the_budget() -> None:
