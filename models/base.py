@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from transformers import BertTokenizerFast, GPT2Model, PreTrainedTokenizerFast
 
+from models.checkpoint import MODEL_TYPE, require_classes, require_vocabulary
 from models.errors import CheckpointError
 from models.labels import TOPICS
 from models.model import (
-    MODEL_TYPE,
     GPT2Monitor,
     MonitorConfig,
     load_config,
@@ -23,8 +23,6 @@ from models.model import (
     load_tokenizer,
     load_weights,
     quiet_transformers,
-    require_classes,
-    require_vocabulary,
 )
 
 _NOT_THE_TRUNK = ("model_type", "architectures", "dtype", "id2label", "label2id", "task_specific_params")

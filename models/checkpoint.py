@@ -76,7 +76,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     for key, value in _weights(folder, name):
         shapes[key] = value.shape
         digest.update(key.encode())
-        digest.update(memoryview(_single(value)).cast("B"))
+        digest.update(_single(value).tobytes())
     require_shapes(config, shapes, name)
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -197,7 +197,7 @@ def _weights(folder: Path, name: str) -> Iterator[tuple[str, NDArray[Any]]]:
     try:
         if not files:
             raise FileNotFoundError("it is not there")
-        stored = [safe_open(file, framework="numpy") for file in files]
+        stored: list[Any] = [safe_open(file, framework="numpy") for file in files]
         places = {key: file for file in stored for key in file.keys()}
         for key in sorted(places):
             yield key, places[key].get_tensor(key)

@@ -70,7 +70,7 @@ def convert(name: str, without: Sequence[str], folder: Path) -> None:
     example = torch.ones(3, 7, dtype=torch.long), torch.tensor([7, 5, 3])
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that what depends on shapes is traced: shapes stay symbolic here
-        traced = torch.jit.trace(network, example, check_trace=False)
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced, example_input=example)  # must outlive the conversion
     model = frontend.convert(frontend.load(decoder))

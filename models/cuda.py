@@ -67,7 +67,7 @@ class Cuda:
 
     def captured(self, run: Pass) -> Pass:
         """Record the pass as a CUDA graph, after the three rounds beside the main stream that recording asks for."""
-        aside = torch.cuda.Stream(self._place)
+        aside = torch.cuda.Stream(self._place)  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream(self._place))
         with torch.cuda.stream(aside):
             for _ in range(3):
@@ -85,7 +85,7 @@ class Cuda:
 
     def mark(self) -> Callable[[], None]:
         """Record an event on the current stream."""
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self._place))
         return event.synchronize
 

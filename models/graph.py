@@ -94,6 +94,7 @@ def folded_scale(network: Network) -> Network:
         attention = block.attention
         assert isinstance(attention, MaskedAttention | CausalAttention)
         qkv = block.qkv
+        assert isinstance(qkv, Conv1D | nn.Linear)
         weight = qkv.weight.t() if isinstance(qkv, Conv1D) else qkv.weight  # a view, with queries in its first rows
         width = weight.shape[1]
         scale = (width // attention.heads) ** -0.5 if attention.scale is None else attention.scale

@@ -114,8 +114,8 @@ class Network(nn.Module):
         super().__init__()
         config = checkpoint.config
         weights = {name: torch.from_numpy(value) for name, value in checkpoint.weights().items()}
-        self.tokens = nn.Embedding.from_pretrained(weights["transformer.wte.weight"])
-        self.positions = nn.Embedding.from_pretrained(weights["transformer.wpe.weight"])
+        self.tokens = _embedding(weights["transformer.wte.weight"])
+        self.positions = _embedding(weights["transformer.wpe.weight"])
         blocks = [Block(_below(weights, f"transformer.h.{layer}."), config, layer) for layer in range(config.n_layer)]
         self.blocks = nn.ModuleList(blocks)
         self.ln_f = layer_norm(_below(weights, "transformer."), "ln_f", config)
@@ -182,6 +182,12 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
     return layer
+
+
+def _embedding(weight: Tensor) -> nn.Embedding:
+    table = nn.Embedding(weight.shape[0], weight.shape[1], device="meta")
+    table.weight = nn.Parameter(weight)
+    return table
 
 
 def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Any]:

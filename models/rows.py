@@ -39,7 +39,8 @@ def read_rows(paths: Sequence[Path], topics: Sequence[str] = TOPICS) -> list[Row
     Raises:
         DataError: a file is missing, empty or not UTF-8, or a row in it is wrong; says which line.
     """
-    return [_row(record, where, topics) for record, where in _records(paths)]
+    names = tuple(topics)
+    return [_row(record, where, names) for record, where in _records(paths)]
 
 
 def topics_in(paths: Sequence[Path]) -> tuple[str, ...]:
