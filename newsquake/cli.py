@@ -15,7 +15,7 @@ from models.cli import model
 from models.errors import ModelError
 from newsquake import __version__
 from newsquake.commands import alerts, db, publish, services, topics, trends
-from newsquake.errors import StackError
+from newsquake.errors import NewsquakeError
 from newsquake.logs import set_up_logs
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
@@ -56,7 +56,7 @@ def main() -> None:
         app()
     except ValidationError as error:
         _fail("; ".join(_setting(error, item) for item in error.errors()), 2)
-    except (StackError, PipelineError, StorageError, ModelError, AlertsError) as error:
+    except (NewsquakeError, PipelineError, StorageError, ModelError, AlertsError) as error:
         _fail(str(error), getattr(error, "exit_code", 2))
 
 
