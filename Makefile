@@ -28,8 +28,9 @@ check: $(VENV)/.developer  ## Lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.developer  ## Measure the batch writer and the classifier against their peers
-	@for file in bench/*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" || exit 1; done
+bench: $(VENV)/.developer  ## Measure the classifier's engine and the batch writer against their peers
+	@$(BIN)/newsquake bench engine $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/writer.py
 
 train: $(VENV)/.developer  ## Rebuild the shipped checkpoint into OUT (DATA=folder with labelled/)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[teacher]'
@@ -53,5 +54,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev,peers]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev,peers,bench]'
 	@touch $@

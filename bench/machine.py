@@ -2,21 +2,35 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_PACKAGES = ("torch", "transformers", "sqlalchemy", "psycopg")
 
-def machine() -> dict[str, object]:
-    """Processor, usable cores and the versions of what is measured."""
+
+def machine(packages: tuple[str, ...] = _PACKAGES) -> dict[str, object]:
+    """Processor, usable cores and the versions of what is measured; a package that is not installed has none."""
     info = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
     if info.exists():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line[:10] == "model name"]
         model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = {name: _version(name) for name in packages}
     return {
         "cpu": model,
-        "cores": cores,
+        "cores": usable_cores(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "transformers", "sqlalchemy", "psycopg")},
+        **{name: number for name, number in found.items() if number},
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which a container or `taskset` can make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

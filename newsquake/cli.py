@@ -14,8 +14,8 @@ from alerts.errors import AlertsError
 from models.cli import model
 from models.errors import ModelError
 from newsquake import __version__
-from newsquake.commands import alerts, db, publish, services, topics, trends
-from newsquake.errors import StackError
+from newsquake.commands import alerts, bench, db, publish, services, topics, trends
+from newsquake.errors import NewsquakeError
 from newsquake.logs import set_up_logs
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
@@ -34,6 +34,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(topics.app, name="topics")
 app.add_typer(db.app, name="db")
 app.add_typer(model, name="model")
+app.add_typer(bench.app, name="bench")
 
 
 def _version(asked: bool) -> None:
@@ -56,7 +57,7 @@ def main() -> None:
         app()
     except ValidationError as error:
         _fail("; ".join(_setting(error, item) for item in error.errors()), 2)
-    except (StackError, PipelineError, StorageError, ModelError, AlertsError) as error:
+    except (NewsquakeError, PipelineError, StorageError, ModelError, AlertsError) as error:
         _fail(str(error), getattr(error, "exit_code", 2))
 
 

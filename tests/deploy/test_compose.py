@@ -124,4 +124,4 @@ def test_no_password_stands_in_the_file() -> None:
 
 def test_the_image_copies_every_package() -> None:
     copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE)
-    assert set(copied) == {"models", "storage", "pipeline", "alerts", "newsquake"}
+    assert set(copied) == {"models", "storage", "pipeline", "alerts", "newsquake", "bench"}

@@ -35,7 +35,7 @@ def nobody() -> str:
 
 def test_help_names_every_command() -> None:
     shown = newsquake("--help").stdout
-    for command in ("up", "worker", "scheduler", "publish", "trends", "alerts", "topics", "db", "model"):
+    for command in ("up", "worker", "scheduler", "publish", "trends", "alerts", "topics", "db", "model", "bench"):
         assert command in shown
 
 

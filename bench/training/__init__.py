@@ -1,0 +1,1 @@
+"""What the shipped checkpoint's recipe is worth, technique by technique."""

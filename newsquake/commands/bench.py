@@ -1,0 +1,72 @@
+"""`newsquake bench`: what the classifier's engine is worth on this machine, against its peers."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from newsquake.commands.output import AsJson, print_json, show
+
+app = typer.Typer(help="Measure on this machine, against named peers in the same run.", no_args_is_help=True)
+
+
+class Model(StrEnum):
+    """Checkpoints that can be measured."""
+
+    SHIPPED = "shipped"
+    BASE = "base"
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `engine` a command of its own while it is the only one."""
+
+
+@app.command()
+def engine(
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="JSONL with `text`, plain or gzip, or a folder of it; the package's corpus if not given."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=2, help="Texts in a round; a quarter of them for the base model.")] = 1024,
+    rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; one more warms up.")] = 5,
+    only: Annotated[Model | None, typer.Option(help="Only this model.")] = None,
+    peers: Annotated[str | None, typer.Option(help="Only these, with commas: pipeline, sorted-bf16, …")] = None,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Measure the engine without each of its steps.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="128 texts and 2 rounds: a look, no figure to quote.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda[:N].")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Time the resident engine against a transformers pipeline and faster ways to run the same GPT-2.
+
+    Two models on the same texts: the shipped checkpoint, and a GPT-2 of base size with random weights. Each contender
+    has a process of its own; rounds take turns. A full run takes about half an hour on two cores and needs 8 GB.
+    """
+    from bench.engine.measure import Plan
+    from bench.engine.peers import chosen
+    from bench.engine.run import MODELS, Request, run
+    from bench.engine.tables import remarks, tables
+    from bench.machine import usable_cores
+    from models.progress import TrainingProgress
+
+    plan = Plan(rounds=2 if quick else rounds, starts=1 if quick else 3, device=device, cores=usable_cores())
+    request = Request(
+        peers=chosen(peers),
+        plan=plan,
+        texts=texts,
+        count=min(count, 128) if quick else count,
+        singles=12 if quick else 60,
+        models=(only.value,) if only else MODELS,
+        ablation=ablation,
+    )
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(request, progress.stage)
+    if as_json:
+        print_json(document)
+        return
+    for made in tables(document):
+        show(made)
+    for line in remarks(document):
+        typer.echo(line)
