@@ -2,8 +2,9 @@
 
 Set up against the traps of faust-streaming 0.15: raw bytes are consumed and decoded later (an undecodable message
 would silence `take`), `noack_take` with explicit acknowledgement after the commit (`take` acknowledges batches that
-failed), `concurrency=1` (acknowledgements out of order can pass a message in flight), no leader topic, no tables, no
-exactly-once mode, no web server.
+failed), `concurrency=1` (acknowledgements out of order can pass a message in flight), a consumer of our own make that
+does not stand still while the buffer of one topic is full, no leader topic, no tables, no exactly-once mode, no web
+server.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from faust.types import AppT, EventT, StreamT
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.batches import RawMessage
+from pipeline.consumer import POLLED, PromptConsumer, buffer_size
 from pipeline.inbox import Received
 from pipeline.microbatch import estimated_tokens
 from pipeline.processor import Processor
@@ -38,7 +40,7 @@ _COLLECT_FOR = 0.02
 
 def create_app(settings: PipelineSettings, scratch: str) -> AppT:
     """A Faust app without agents, connected to nothing yet; the folder that it insists on goes into `scratch`."""
-    return faust.App(
+    app = faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.broker.split(",")],
         broker_credentials=_credentials(settings),
@@ -49,7 +51,8 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         broker_commit_every=10_000,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
-        stream_buffer_maxsize=2 * settings.batch_size,
+        broker_max_poll_records=POLLED,
+        stream_buffer_maxsize=buffer_size(settings.partitions),
         producer_acks=-1,
         producer_compression_type="lz4",
         producer_max_request_size=DEAD_LETTER_BYTES,
@@ -60,6 +63,8 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         store="memory://",
         datadir=scratch,
     )
+    app.transport.Consumer = PromptConsumer
+    return app
 
 
 def _credentials(settings: PipelineSettings) -> SASLCredentials | SSLCredentials | None:
