@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from models.settings import ModelsSettings
 from pipeline.microbatch import MAX_TOKENS, Policy, Take, Wait, decide, estimated_tokens
 from pipeline.settings import PipelineSettings, Stream
 
@@ -200,6 +201,10 @@ def test_a_flood_leaves_the_other_stream_its_half_of_each_micro_batch(
 )
 def test_tokens_are_guessed_from_the_length(value: bytes | None, expected: int) -> None:
     assert estimated_tokens(value) == expected
+
+
+def test_a_message_counts_for_no_more_than_the_classifier_reads() -> None:
+    assert ModelsSettings.model_fields["max_tokens"].default == MAX_TOKENS
 
 
 def test_a_budget_that_holds_no_whole_message_is_refused() -> None:
