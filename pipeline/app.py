@@ -2,13 +2,15 @@
 
 Set up against the traps of faust-streaming 0.15: raw bytes are consumed and decoded later (an undecodable message
 would silence `take`), `noack_take` with explicit acknowledgement after the commit (`take` acknowledges batches that
-failed), `concurrency=1` (acknowledgements out of order can pass a message in flight), no leader topic, no tables, no
-exactly-once mode, no web server.
+failed), `concurrency=1` (acknowledgements out of order can pass a message in flight), a consumer of our own make that
+does not stand still while the buffer of one topic is full, no leader topic, no tables, no exactly-once mode, no web
+server.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
@@ -19,7 +21,10 @@ from faust.types import AppT, EventT, StreamT
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.batches import RawMessage
-from pipeline.processor import Batch, Processor
+from pipeline.consumer import POLLED, PromptConsumer, buffer_size
+from pipeline.inbox import Received
+from pipeline.microbatch import estimated_tokens
+from pipeline.processor import Processor
 from pipeline.progress import ProgressTracker
 from pipeline.settings import PipelineSettings, Stream
 from pipeline.topics import DEAD_LETTER_BYTES
@@ -27,10 +32,15 @@ from storage.progress import Progress
 
 log = structlog.get_logger(__name__)
 
+_DELIVERY = 64
+"""Messages that an agent hands over at once; the policy divides them as it likes."""
+_COLLECT_FOR = 0.02
+"""Seconds until an agent hands over what it has: a part of `max_wait`, and what an idle agent sleeps between looks."""
+
 
 def create_app(settings: PipelineSettings, scratch: str) -> AppT:
     """A Faust app without agents, connected to nothing yet; the folder that it insists on goes into `scratch`."""
-    return faust.App(
+    app = faust.App(
         settings.group,
         broker=[f"kafka://{address}" for address in settings.broker.split(",")],
         broker_credentials=_credentials(settings),
@@ -41,7 +51,8 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         broker_commit_every=10_000,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
-        stream_buffer_maxsize=2 * settings.batch_size,
+        broker_max_poll_records=POLLED,
+        stream_buffer_maxsize=buffer_size(settings.partitions),
         producer_acks=-1,
         producer_compression_type="lz4",
         producer_max_request_size=DEAD_LETTER_BYTES,
@@ -52,6 +63,8 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         store="memory://",
         datadir=scratch,
     )
+    app.transport.Consumer = PromptConsumer
+    return app
 
 
 def _credentials(settings: PipelineSettings) -> SASLCredentials | SSLCredentials | None:
@@ -72,7 +85,7 @@ def _ssl_context(settings: PipelineSettings) -> Any:
 
 
 def add_agents(app: AppT, settings: PipelineSettings, processor: Processor) -> None:
-    """One agent a stream: collects micro-batches of raw messages and submits them, in order."""
+    """One agent a stream: hands raw messages over in small deliveries, in order."""
     for topic, stream in settings.topics.items():
         channel = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         app.agent(channel, name=f"newsquake.{stream}", concurrency=1)(_collector(settings, stream, processor))
@@ -81,24 +94,22 @@ def add_agents(app: AppT, settings: PipelineSettings, processor: Processor) -> N
 def _collector(
     settings: PipelineSettings, stream: Stream, processor: Processor
 ) -> Callable[[StreamT], Awaitable[None]]:
+    within = min(_COLLECT_FOR, settings.max_wait / 4)
+
     async def collect(events: StreamT) -> None:
-        async for batch in events.noack_take(settings.batch_size, within=settings.max_wait):
-            await processor.submit(Batch(stream, [_raw(event) for event in batch], _acknowledge(events, batch)))
+        async for delivery in events.noack_take(_DELIVERY, within=within):
+            arrived = time.monotonic() - within  # of the first one, at the earliest
+            await processor.submit(
+                stream, [_received(event, arrived, partial(events.ack, event)) for event in delivery]
+            )
 
     return collect
 
 
-def _acknowledge(events: StreamT, batch: list[EventT]) -> Callable[[], Awaitable[None]]:
-    async def acknowledge() -> None:
-        for event in batch:
-            await events.ack(event)
-
-    return acknowledge
-
-
-def _raw(event: EventT) -> RawMessage:
+def _received(event: EventT, arrived: float, acknowledge: Callable[[], Awaitable[object]]) -> Received:
     message = event.message
-    return RawMessage(message.topic, message.partition, message.offset, message.key, message.value)
+    raw = RawMessage(message.topic, message.partition, message.offset, message.key, message.value)
+    return Received(raw, arrived, estimated_tokens(raw.value), acknowledge)
 
 
 class Reporter:

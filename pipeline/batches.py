@@ -1,9 +1,9 @@
 """The inside of a micro-batch: raw Kafka messages in, scored documents and dead letters out. Pure but for the model.
 
-Stands between the agents, which collect the messages, and the writer; runs on the inference thread.
+Stands between the inbox, where the messages of all streams wait, and the writer; runs on the inference thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -73,8 +73,12 @@ class ScoredBatch:
     dead: list[DeadLetter]
 
 
-def score_batch(raw: Sequence[RawMessage], *, stream: Stream, classifier: Classifier, now: datetime) -> ScoredBatch:
+def score_batch(
+    raw: Sequence[RawMessage], *, streams: Mapping[str, Stream], classifier: Classifier, now: datetime
+) -> ScoredBatch:
     """Decode, validate and classify; what fails becomes a dead letter and stops nobody else.
+
+    `streams` names the stream of each Kafka topic. All texts go to the classifier in one call.
 
     Raises the classifier's error only where it fails for every text, since then the classifier is broken, not a text.
     """
@@ -91,7 +95,7 @@ def score_batch(raw: Sequence[RawMessage], *, stream: Stream, classifier: Classi
         if isinstance(score, Exception):
             dead.append(record.dead(f"the classifier failed: {score}"))
         else:
-            documents.append((record, _document(message, score, stream)))
+            documents.append((record, _document(message, score, streams[record.topic])))
     return ScoredBatch(documents, dead)
 
 

@@ -1,23 +1,26 @@
 """The two stages behind the agents: inference and writing, overlapping, in order.
 
-    agents ──► inbox (1 batch) ──► inference thread ──► outbox (1 batch) ──► writer thread ──► acknowledge
+    agents ──► inbox ──► inference thread ──► outbox (1 micro-batch) ──► writer thread ──► acknowledge
 
-While one batch is written the next is classified and a third is collected; that is all that is ever in memory.
-Offsets are acknowledged after the commit, in the order of their arrival, and never for a batch that failed. An error
-that retrying does not cure ends `run`, and with it the process: a supervisor starts it again where it stood.
+A micro-batch holds messages of all streams: one forward call, one transaction. While one is written the next waits in
+the outbox and a third is classified; what the inbox holds besides is bounded, so that is all that is ever in memory.
+Offsets are acknowledged after the commit, in each stream's order of arrival, and never for a batch that failed. An
+error that retrying does not cure ends `run`, and with it the process: a supervisor starts it again where it stood.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from pipeline.batches import Classifier, RawMessage, ScoredBatch, score_batch
 from pipeline.dead_letters import DeadLetter
+from pipeline.inbox import Inbox, Received
+from pipeline.microbatch import Policy
 from pipeline.progress import ProgressTracker
 from pipeline.retry import retry
 from pipeline.settings import Stream
@@ -29,17 +32,11 @@ log = structlog.get_logger(__name__)
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of the clock an event time may be and still move event time on
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What an agent collected, and how to acknowledge it once it is stored."""
-
-    stream: Stream
-    messages: Sequence[RawMessage]
-    acknowledge: Callable[[], Awaitable[None]]
-
-
 class Processor:
-    """Runs batches through the classifier and the writer. `submit` from the agents, `run` once."""
+    """Runs micro-batches through the classifier and the writer. `submit` from the agents, `run` once.
+
+    `streams` names the stream of each Kafka topic, `policy` bounds the micro-batches.
+    """
 
     def __init__(
         self,
@@ -48,6 +45,8 @@ class Processor:
         progress: ProgressTracker,
         send_dead_letter: Callable[[DeadLetter], Awaitable[None]],
         *,
+        streams: Mapping[str, Stream],
+        policy: Policy,
         retry_for: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -55,16 +54,17 @@ class Processor:
         self._writer = writer
         self._progress = progress
         self._send_dead_letter = send_dead_letter
+        self._streams = streams
         self._retry_for = retry_for
         self._clock = clock
-        self._inbox: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
-        self._outbox: asyncio.Queue[tuple[Batch, ScoredBatch]] = asyncio.Queue(maxsize=1)
+        self._inbox = Inbox(policy)
+        self._outbox: asyncio.Queue[tuple[list[Received], ScoredBatch]] = asyncio.Queue(maxsize=1)
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
-    async def submit(self, batch: Batch) -> None:
-        """Hand a batch over; waits while two others are under way (back-pressure on Kafka)."""
-        await self._inbox.put(batch)
+    async def submit(self, stream: Stream, messages: Sequence[Received]) -> None:
+        """Hand messages over, in order; waits while their stream has two micro-batches waiting (back-pressure)."""
+        await self._inbox.put(stream, messages)
 
     async def run(self) -> None:
         """Process until cancelled or until something fails for good; that error is raised."""
@@ -79,12 +79,15 @@ class Processor:
     async def _infer(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self._inbox.get()
-            now = self._clock()
+            batch = await self._inbox.take()
             scored = await loop.run_in_executor(
                 self._inference,
-                lambda batch=batch, now=now: score_batch(  # type: ignore[misc]
-                    batch.messages, stream=batch.stream, classifier=self._classifier, now=now
+                partial(
+                    score_batch,
+                    [received.message for received in batch],
+                    streams=self._streams,
+                    classifier=self._classifier,
+                    now=self._clock(),
                 ),
             )
             await self._outbox.put((batch, scored))
@@ -93,11 +96,12 @@ class Processor:
         while True:
             batch, scored = await self._outbox.get()
             await self._progress.ready()
+            messages = [received.message for received in batch]
             dead = list(scored.dead)
             try:
-                await self._store(scored.documents, batch.messages)
+                await self._store(scored.documents, messages)
             except DocumentRefused:
-                dead += await self._isolate(scored.documents, batch.messages)
+                dead += await self._isolate(scored.documents, messages)
             for letter in dead:
                 log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
                 await retry(
@@ -106,7 +110,8 @@ class Processor:
                     on=(KafkaError, OSError),
                     seconds=self._retry_for,
                 )
-            await batch.acknowledge()
+            for received in batch:
+                await received.acknowledge()
 
     async def _store(
         self, documents: Sequence[tuple[RawMessage, ScoredDocument]], covers: Sequence[RawMessage]

@@ -31,6 +31,12 @@ class PipelineSettings(BaseSettings):
     replication: int = Field(default=1, ge=1, le=10)
 
     batch_size: int = Field(default=512, ge=1, le=10_000, description="messages in a micro-batch at most")
+    token_budget: int = Field(
+        default=8192,
+        ge=256,
+        le=1 << 20,
+        description="tokens in a micro-batch at most; a message counts for 256 at most",
+    )
     max_wait: float = Field(default=0.1, gt=0, le=10, description="seconds that a message waits for company")
     retry_for: float = Field(default=300, gt=0, description="seconds to retry a database before the worker exits")
 

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from pipeline.app import Reporter, add_agents, create_app
 from pipeline.batches import Classifier
 from pipeline.dead_letters import DeadLetterTopic
+from pipeline.microbatch import Policy
 from pipeline.processor import Processor
 from pipeline.progress import ProgressTracker
 from pipeline.settings import PipelineSettings
@@ -57,6 +58,8 @@ class _Worker:
             BatchWriter(self._engine, self._classifier.model_id),
             tracker,
             DeadLetterTopic(app, settings.dead_letter_topic).send,
+            streams=settings.topics,
+            policy=Policy(settings.max_wait, settings.token_budget, settings.batch_size),
             retry_for=settings.retry_for,
         )
         add_agents(app, settings, processor)

@@ -63,7 +63,7 @@ failed = False
 def store(raw: list[RawMessage]) -> None:
     from datetime import UTC, datetime
 
-    scored = score_batch(raw, stream="news", classifier=Constant(), now=datetime.now(UTC))
+    scored = score_batch(raw, streams={settings.news_topic: "news"}, classifier=Constant(), now=datetime.now(UTC))
     writer.write([document for _, document in scored.documents])
 
 
@@ -75,7 +75,9 @@ async def naive(stream: Any) -> None:
             if not failed:
                 failed = True
                 raise ConnectionError("the database is gone for a moment")
-            await asyncio.to_thread(store, [RawMessage("", 0, n, None, value) for n, value in enumerate(values)])
+            await asyncio.to_thread(
+                store, [RawMessage(settings.news_topic, 0, n, None, v) for n, v in enumerate(values)]
+            )
     batches = 0
     async for events in stream.noack_take(64, within=0.1):
         batches += 1

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.batches import RawMessage, score_batch
+from pipeline.settings import Stream
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+STREAMS: dict[str, Stream] = {"t": "news", "u": "comment"}
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ class Fragile:
         return [Verdict() for _ in texts]
 
 
-def raw(offset: int, text: str) -> RawMessage:
+def raw(offset: int, text: str, topic: str = "t") -> RawMessage:
     fields = {"id": str(offset), "source": "s", "published_at": "2026-03-10T12:00:00Z", "text": text}
-    return RawMessage("t", 0, offset, b"s", json.dumps(fields).encode())
+    return RawMessage(topic, 0, offset, b"s", json.dumps(fields).encode())
 
 
 def test_a_text_that_breaks_the_classifier_is_isolated_from_its_batch() -> None:
     batch = [raw(0, "fine"), raw(1, "poison"), RawMessage("t", 0, 2, None, b"\xff"), raw(3, "fine too")]
-    scored = score_batch(batch, stream="news", classifier=Fragile(), now=NOW)
+    scored = score_batch(batch, streams=STREAMS, classifier=Fragile(), now=NOW)
     assert [message.offset for message, _ in scored.documents] == [0, 3]
     assert sorted((letter.offset, letter.error) for letter in scored.dead) == [
         (1, "the classifier failed: cannot read this"),
@@ -54,14 +56,24 @@ def test_a_text_that_breaks_the_classifier_is_isolated_from_its_batch() -> None:
 
 def test_a_classifier_that_fails_on_everything_is_broken_not_the_texts() -> None:
     with pytest.raises(ValueError, match="cannot read this"):
-        score_batch([raw(0, "a"), raw(1, "b")], stream="news", classifier=Fragile(""), now=NOW)
+        score_batch([raw(0, "a"), raw(1, "b")], streams=STREAMS, classifier=Fragile(""), now=NOW)
 
 
 def test_a_dead_letter_carries_its_coordinates_and_reason() -> None:
-    scored = score_batch([RawMessage("t", 3, 9, b"k", None)], stream="news", classifier=Fragile(), now=NOW)
+    scored = score_batch([RawMessage("t", 3, 9, b"k", None)], streams=STREAMS, classifier=Fragile(), now=NOW)
     assert scored.dead[0].headers == {
         "error": b"empty value (a tombstone)",
         "topic": b"t",
         "partition": b"3",
         "offset": b"9",
     }
+
+
+def test_the_topic_tells_the_stream_of_each_message() -> None:
+    batch = [raw(0, "a"), raw(0, "b", topic="u"), raw(1, "c")]
+    scored = score_batch(batch, streams=STREAMS, classifier=Fragile(), now=NOW)
+    assert [(document.text, document.stream) for _, document in scored.documents] == [
+        ("a", "news"),
+        ("b", "comment"),
+        ("c", "news"),
+    ]

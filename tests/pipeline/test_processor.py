@@ -1,0 +1,258 @@
+"""From the agents to the acknowledgement: what is stored before what is acknowledged, and who waits for whom.
+
+The database and the broker are stand-ins that keep a diary; `tests/integration` has the real ones.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from pipeline.batches import RawMessage
+from pipeline.dead_letters import DeadLetter
+from pipeline.inbox import Received
+from pipeline.microbatch import Policy
+from pipeline.processor import Processor
+from pipeline.progress import ProgressTracker
+from pipeline.settings import Stream
+from storage.errors import DocumentRefused
+from storage.progress import Progress
+from storage.writer import BatchWriter, ScoredDocument
+from tests.pipeline.test_batches import Verdict
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+STREAMS: dict[str, Stream] = {"n": "news", "c": "comment"}
+POLICY = Policy(max_wait=0.005, token_budget=100, batch_size=10)
+
+
+class Diary(BatchWriter):
+    """A writer, a classifier and a broker that note down what they were asked for; they refuse and hang on request."""
+
+    model_id = "diary"
+
+    def __init__(self) -> None:
+        self.scored: list[list[str]] = []
+        self.written: list[list[str]] = []
+        self.events: list[str] = []
+        self.streams: dict[str, str] = {}
+        self.refused = ""
+        self.broken = False
+        self.busy, self.free = threading.Event(), threading.Event()
+        self.free.set()
+        self.moved = asyncio.Event()
+
+    def score(self, texts: Sequence[str]) -> list[Verdict]:
+        self.busy.set()
+        self.free.wait(5)
+        self.scored.append(list(texts))
+        return [Verdict() for _ in texts]
+
+    def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
+        if self.broken:
+            raise RuntimeError("the disk is full")
+        if self.refused in [document.text for document in batch]:
+            raise DocumentRefused("no such value")
+        self.written.append([document.text for document in batch])
+        self.streams |= {document.text: document.stream for document in batch}
+        self.events += [f"stored {document.text}" for document in batch]
+        return len(batch)
+
+    async def send(self, letter: DeadLetter) -> None:
+        self.events.append(f"dead {letter.topic}{letter.offset}")
+
+    async def acknowledge(self, name: str) -> None:
+        self.events.append(f"acknowledged {name}")
+        self.moved.set()
+
+    async def until(self, count: int) -> None:
+        """Wait until so many messages are acknowledged."""
+        async with asyncio.timeout(5):
+            while len(self.acknowledged) < count:
+                self.moved.clear()
+                await self.moved.wait()
+
+    def received(self, topic: str, *offsets: int, tokens: int = 10) -> list[Received]:
+        """Messages whose text is their topic and offset, in hand now."""
+        now = asyncio.get_running_loop().time()
+        return [
+            Received(raw(topic, offset), now, tokens, partial(self.acknowledge, f"{topic}{offset}"))
+            for offset in offsets
+        ]
+
+    @property
+    def acknowledged(self) -> list[str]:
+        return [event.split()[1] for event in self.events if event.startswith("acknowledged")]
+
+
+def raw(topic: str, offset: int) -> RawMessage:
+    fields = {"id": str(offset), "source": topic, "published_at": "2026-03-10T12:00:00Z", "text": f"{topic}{offset}"}
+    return RawMessage(topic, 0, offset, b"s", json.dumps(fields).encode())
+
+
+def start(diary: Diary, policy: Policy = POLICY) -> tuple[Processor, "asyncio.Task[None]"]:
+    """A processor at work."""
+    tracker = ProgressTracker()
+    partitions = [(topic, 0) for topic in STREAMS]
+    tracker.assign(partitions)
+    tracker.observe(dict.fromkeys(partitions, 99), dict.fromkeys(partitions, 0), (), 0)
+    tracker.reported()
+    processor = Processor(
+        diary, diary, tracker, diary.send, streams=STREAMS, policy=policy, retry_for=1, clock=lambda: NOW
+    )
+    return processor, asyncio.create_task(processor.run())
+
+
+@asynccontextmanager
+async def running(diary: Diary, policy: Policy = POLICY) -> AsyncIterator[Processor]:
+    """A processor that is cancelled at the end, and must have worked until then."""
+    processor, run = start(diary, policy)
+    yield processor
+    assert not run.done(), run
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert run.cancelled(), run
+
+
+def test_both_streams_share_one_forward_call_and_one_transaction() -> None:
+    diary = Diary()
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            await processor.submit("news", diary.received("n", 0, 1))
+            await processor.submit("comment", diary.received("c", 0))
+            await diary.until(3)
+
+    asyncio.run(scenario())
+    assert diary.scored == diary.written == [["n0", "n1", "c0"]]
+    assert diary.streams == {"n0": "news", "n1": "news", "c0": "comment"}
+
+
+def test_offsets_are_acknowledged_after_the_commit_and_in_order() -> None:
+    diary = Diary()
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            for offset in range(0, 40, 4):
+                await processor.submit("news", diary.received("n", *range(offset, offset + 4)))
+                await processor.submit("comment", diary.received("c", *range(offset, offset + 4)))
+            await diary.until(80)
+
+    asyncio.run(scenario())
+    for topic in STREAMS:
+        own = [name for name in diary.acknowledged if name.startswith(topic)]
+        assert own == [f"{topic}{offset}" for offset in range(40)]
+    for name in diary.acknowledged:
+        assert diary.events.index(f"stored {name}") < diary.events.index(f"acknowledged {name}")
+    assert all(len(batch) <= POLICY.batch_size for batch in diary.written)
+
+
+def test_a_dead_letter_is_sent_before_anything_of_its_batch_is_acknowledged() -> None:
+    diary = Diary()
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            invalid = Received(RawMessage("c", 0, 7, None, b"{"), 0, 1, partial(diary.acknowledge, "c7"))
+            await processor.submit("comment", [invalid])
+            await processor.submit("news", diary.received("n", 0))
+            await diary.until(2)
+
+    asyncio.run(scenario())
+    assert sorted(diary.acknowledged) == ["c7", "n0"]
+    assert diary.events.index("dead c7") < diary.events.index("acknowledged c7")
+
+
+def test_a_document_that_the_database_refuses_is_isolated_from_both_streams() -> None:
+    diary = Diary()
+    diary.refused = "n1"
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            await processor.submit("news", diary.received("n", 0, 1, 2))
+            await processor.submit("comment", diary.received("c", 0))
+            await diary.until(4)
+
+    asyncio.run(scenario())
+    assert sorted(text for batch in diary.written for text in batch) == ["c0", "n0", "n2"]
+    assert [event for event in diary.events if event.startswith("dead")] == ["dead n1"]
+    assert diary.acknowledged == ["n0", "n1", "n2", "c0"]
+
+
+def test_nothing_of_a_batch_that_was_not_stored_is_acknowledged_and_the_error_ends_the_run() -> None:
+    diary = Diary()
+    diary.broken = True
+
+    async def scenario() -> None:
+        processor, run = start(diary)
+        await processor.submit("news", diary.received("n", 0))
+        await processor.submit("comment", diary.received("c", 0))
+        async with asyncio.timeout(5):
+            await run
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(scenario())
+    assert caught.group_contains(RuntimeError, match="the disk is full")
+    assert diary.acknowledged == []
+
+
+def test_a_message_that_comes_into_a_flood_is_in_the_next_micro_batch() -> None:
+    diary = Diary()
+    diary.free.clear()
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            flood = asyncio.create_task(submit_one_by_one(processor, diary, 60))
+            await asyncio.to_thread(diary.busy.wait, 5)
+            await asyncio.sleep(0.01)  # so that a backlog waits as well
+            await processor.submit("news", diary.received("n", 0))
+            diary.free.set()
+            await flood
+            await diary.until(61)
+
+    asyncio.run(scenario())
+    assert "n0" in diary.scored[1], [len(batch) for batch in diary.scored]
+
+
+async def submit_one_by_one(processor: Processor, diary: Diary, count: int) -> None:
+    for offset in range(count):
+        await processor.submit("comment", diary.received("c", offset))
+
+
+def test_a_stream_waits_with_two_micro_batches_at_most_and_holds_back_kafka_but_not_the_other_stream() -> None:
+    diary = Diary()
+    diary.free.clear()
+
+    async def scenario() -> None:
+        async with running(diary, Policy(max_wait=0.005, token_budget=100, batch_size=1000)) as processor:
+            await processor.submit("comment", diary.received("c", *range(10)))
+            await asyncio.to_thread(diary.busy.wait, 5)
+            await processor.submit("comment", diary.received("c", *range(10, 29)))
+            await processor.submit("comment", diary.received("c", 29, 30))
+            blocked = asyncio.create_task(processor.submit("comment", diary.received("c", 31)))
+            async with asyncio.timeout(1):
+                await processor.submit("news", diary.received("n", *range(5)))
+            await asyncio.sleep(0.02)
+            assert not blocked.done()
+            diary.free.set()
+            await diary.until(37)
+            assert blocked.done()
+
+    asyncio.run(scenario())
+    assert diary.scored[0] == [f"c{offset}" for offset in range(10)]
+
+
+def test_a_message_alone_goes_after_max_wait() -> None:
+    diary = Diary()
+
+    async def scenario() -> float:
+        async with running(diary, Policy(max_wait=0.05, token_budget=100, batch_size=10)) as processor:
+            began = asyncio.get_running_loop().time()
+            await processor.submit("news", diary.received("n", 0))
+            await diary.until(1)
+            return asyncio.get_running_loop().time() - began
+
+    assert 0.05 <= asyncio.run(scenario()) < 2
