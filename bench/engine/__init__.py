@@ -1,17 +1,18 @@
 """The resident engine against what users would write in ten lines: same texts, same checkpoint, one run.
 
-    texts ─► plan: a process a contender ─► rounds: everyone in turn, the order rotated ─► figures ─► report
+    texts ─► contenders, a process each ─► rounds: everyone in turn, the order rotated ─► figures ─► report, tables
 
 | module | holds |
 | --- | --- |
-| `texts` | which texts: even by file, none twice, read by a fixed seed |
+| `run` | a whole run: the shipped checkpoint, then the one of `base` |
+| `texts` | which texts: even by file, none twice, drawn by a fixed seed |
 | `work` | tokens and multiplications, counted alike for everyone |
 | `base` | a GPT-2 of base size with random weights |
-| `peers`, `torch_peers`, `exported_peers` | the engine and its peers, each built in a process of its own |
-| `remote`, `contender` | that process, seen from both sides |
+| `peers`, `torch_peers`, `exported_peers` | the engine and its peers; `place`, `batches`: what they share |
+| `remote`, `contender` | the process of each, seen from both sides |
 | `ceiling` | what this machine's plain matrix products reach |
-| `rounds`, `measure`, `ablation` | the measuring |
-| `figures`, `report` | medians and ratios; JSON and tables |
+| `measure`, `rounds`, `ablation` | the measuring |
+| `figures`, `report`, `tables` | medians and ratios; the JSON document; tables for people |
 
 The parent process imports neither torch nor any peer's library, so that nothing of it competes with what is measured.
 """

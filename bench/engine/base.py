@@ -8,7 +8,7 @@ of a trained classifier: predictions then spread over the classes, and a label t
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +18,7 @@ SPREAD = 2.0
 SEED = 7
 
 
-def build(checkpoint: str, folder: str, texts: Sequence[str], shape: dict[str, int] | None = None) -> None:
+def build(checkpoint: str, folder: str, texts: Sequence[str], shape: dict[str, Any] | None = None) -> None:
     """Save a base-size classifier in float32 in `folder`, with the tokenizer of `checkpoint`."""
     import torch
 

@@ -1,6 +1,6 @@
 """What this machine reaches in plain matrix products of a model's shapes, nothing else around them.
 
-One block's four products at `ROWS` rows, each at the best of a few repetitions: torch's F.linear in bfloat16 where that
+One block's four products at `ROWS` rows, each at the best of its repetitions: torch's F.linear in bfloat16 where that
 is native and in float32, and OpenVINO's MatMul at its own precision where OpenVINO is installed, for its kernels can be
 faster than torch's. OpenVINO packs the weights once; torch takes them as a Linear holds them.
 """
@@ -13,7 +13,8 @@ from typing import Any
 from bench.engine.work import Shape
 
 ROWS = 2048
-_REPETITIONS = 4
+_SECONDS = 0.1
+"""Of repetitions of each product in a round."""
 
 
 class Ceiling:
@@ -35,15 +36,17 @@ class Ceiling:
 
 
 def _rate(products: list[tuple[float, Callable[[], object]]]) -> float:
-    seconds = 0.0
-    for _, product in products:
-        taken = []
-        for _ in range(_REPETITIONS):
-            began = time.perf_counter()
-            product()
-            taken.append(time.perf_counter() - began)
-        seconds += min(taken)
-    return sum(work for work, _ in products) / seconds / 1e9
+    return sum(work for work, _ in products) / sum(_best(product) for _, product in products) / 1e9
+
+
+def _best(product: Callable[[], object]) -> float:
+    """Seconds of the fastest of at least four repetitions."""
+    taken: list[float] = []
+    while len(taken) < 4 or sum(taken) < _SECONDS:
+        began = time.perf_counter()
+        product()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 def _ways(shape: Shape, device: str) -> dict[str, list[Callable[[], object]]]:

@@ -15,7 +15,7 @@ from bench.engine.figures import Timings, agreement, rates, shares_of_classes
 from bench.engine.peers import OURS, REFERENCE, Peer
 from bench.engine.place import Answers, Place
 from bench.engine.remote import Remote, apart, naming
-from bench.engine.rounds import Field, Watch, run_rounds
+from bench.engine.rounds import Lineup, Watch, run_rounds
 from bench.engine.texts import Texts
 from bench.engine.work import Shape, token_counts
 from bench.errors import BenchError, RemoteFailure
@@ -77,16 +77,22 @@ def measure(
         reference = _reference(place, texts)
         watch("answers in float32", 1, 1)
         found.classes = shares_of_classes(reference)
-        field = stack.enter_context(_field(contenders, place, plan, found, watch))
+        lineup = stack.enter_context(_lineup(contenders, place, plan, found, watch))
+        _require(required, lineup)
         beside = _ceiling(stack, place, found) if ceiling else lambda: None
-        found.timings = run_rounds(field, texts, plan.rounds, watch, beside=beside, pause=plan.pause)
-        for name in list(field.up):
-            field.attempt(name, partial(_compare, name, texts, reference, found))
-        found.unavailable = field.out
-    for name in required:
-        if name in found.unavailable:
-            raise BenchError(f"{name} does not run: {found.unavailable[name]}")
+        found.timings = run_rounds(lineup, texts, plan.rounds, watch, beside=beside, pause=plan.pause)
+        for name in list(lineup.up):
+            lineup.attempt(name, partial(_compare, name, texts, reference, found))
+        _require(required, lineup)
+        found.timings = {name: found.timings[name] for name in lineup.up}
+        found.unavailable = lineup.out
     return found
+
+
+def _require(names: Sequence[str], lineup: Lineup) -> None:
+    for name in names:
+        if name in lineup.out:
+            raise BenchError(f"{name} does not run: {lineup.out[name]}")
 
 
 def _reference(place: Place, texts: Texts) -> Answers:
@@ -97,9 +103,9 @@ def _reference(place: Place, texts: Texts) -> Answers:
 
 
 @contextmanager
-def _field(contenders: Sequence[Peer], place: Place, plan: Plan, found: Found, watch: Watch) -> Iterator[Field]:
+def _lineup(contenders: Sequence[Peer], place: Place, plan: Plan, found: Found, watch: Watch) -> Iterator[Lineup]:
     """Start every contender, one after another; end those who are up at the end."""
-    started = Field()
+    started = Lineup()
     try:
         for number, peer in enumerate(contenders):
             watch("starting", number, len(contenders))

@@ -49,12 +49,13 @@ class Peer:
 
 def load_engine(place: Place, **changes: Any) -> Scorer:
     """The engine as a worker loads it, without its cache, and with what an ablation changes."""
-    from models.engine import Engine
     from models.settings import ModelsSettings
 
     if unknown := changes.keys() - ModelsSettings.model_fields.keys():
         raise Unavailable(f"the engine has no setting {', '.join(sorted(unknown))}")
     settings = ModelsSettings(checkpoint=str(place.checkpoint), device=place.device, cache_size=0, **changes)
+    from models.engine import Engine
+
     engine = Engine.load(settings)
     engine.warm_up()
 

@@ -19,7 +19,7 @@ Watch = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
-class Field:
+class Lineup:
     """Contenders that are up, and those that are out."""
 
     up: dict[str, Remote] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Field:
 
 
 def run_rounds(
-    contenders: Field,
+    contenders: Lineup,
     texts: Texts,
     rounds: int,
     watch: Watch,
@@ -44,7 +44,7 @@ def run_rounds(
     beside: Callable[[], None] = lambda: None,
     pause: float = 0.2,
 ) -> dict[str, Timings]:
-    """Time everyone in the field and return those who finished; `beside` is done once in every counted round."""
+    """Time everyone who is up and return those who finished; `beside` is done once in every counted round."""
     timings = {name: Timings() for name in contenders.up}
     names, chunk = list(contenders.up), -(-len(texts.singles) // rounds)
     total = (rounds + 1) * len(names)

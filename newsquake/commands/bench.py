@@ -36,7 +36,7 @@ def engine(
     peers: Annotated[str | None, typer.Option(help="Only these, with commas: pipeline, sorted-bf16, …")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="Measure the engine without each of its steps.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="128 texts and 2 rounds: a look, no figure to quote.")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda[:N].")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda[:N], where only contenders on torch run.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Time the resident engine against a transformers pipeline and faster ways to run the same GPT-2.
