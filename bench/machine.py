@@ -1,9 +1,10 @@
 """What every benchmark prints first: the machine and the versions, so that a figure can be placed."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from models.hardware import usable_cores
 
 _PACKAGES = ("torch", "transformers", "sqlalchemy", "psycopg")
 
@@ -22,11 +23,6 @@ def machine(packages: tuple[str, ...] = _PACKAGES) -> dict[str, object]:
         "python": platform.python_version(),
         **{name: number for name, number in found.items() if number},
     }
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which a container or `taskset` can make fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

@@ -2,8 +2,6 @@
 
 The process needs torch to trace the network; the worker that starts it does not, and stays small. An entry's name is a
 digest of all that decides its content, so none is ever stale; the least recently used go when there are too many.
-
-`openvino.convert_model` reports its use to the makers of OpenVINO; the PyTorch frontend, called directly, does not.
 """
 
 import contextlib
@@ -57,8 +55,9 @@ def convert(name: str, without: Sequence[str], folder: Path) -> None:
     Raises:
         ModelError: a transformation to leave out is unknown, or the network cannot be served.
     """
-    import openvino
     import torch
+
+    from models.quiet_openvino import openvino  # isort: skip  (before its parts)
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 

@@ -48,7 +48,7 @@ def engine(
     from bench.engine.peers import chosen
     from bench.engine.run import MODELS, Request, run
     from bench.engine.tables import remarks, tables
-    from bench.machine import usable_cores
+    from models.hardware import usable_cores
     from models.progress import TrainingProgress
 
     plan = Plan(rounds=2 if quick else rounds, starts=1 if quick else 3, device=device, cores=usable_cores())

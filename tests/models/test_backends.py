@@ -87,7 +87,7 @@ def test_openvino_goes_on_after_a_caller_that_stopped_half_way(
 
 
 def test_a_worker_on_a_cpu_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
-    """And no use is reported to anyone: the reporter may be imported by its makers, but is never set up."""
+    """And it reports its use to nobody: importing openvino alone would."""
     code = (
         "import sys\n"
         "from models.engine import Engine\n"
@@ -96,9 +96,7 @@ def test_a_worker_on_a_cpu_needs_neither_torch_nor_transformers(tmp_path: Path) 
         "engine.warm_up()\n"
         "assert engine.score(['Profit falls'])[0].topic\n"
         "assert not {'torch', 'transformers'} & sys.modules.keys(), 'imported'\n"
-        "import openvino_telemetry\n"
-        "assert openvino_telemetry.Telemetry.__new__ is object.__new__ or not openvino_telemetry.Telemetry.__dict__"
-        ".get('_instances')\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry.')], 'reported'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
