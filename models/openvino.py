@@ -41,7 +41,7 @@ class OpenVinoBackend:
         self.lanes = threads
         self._context = min(settings.max_tokens, checkpoint.config.n_positions)
         core = openvino.Core()
-        with converted(checkpoint, settings.without, settings.cache_dir) as path:
+        with converted(checkpoint, settings.without, settings.cache_dir, half=bfloat16) as path:
             model = core.read_model(path)
             self._many = _requests(core, model, bfloat16, threads, threads)
             self._alone = _requests(core, model, bfloat16, threads, 1) if threads > 1 else self._many
@@ -90,6 +90,7 @@ def _requests(core: Any, model: Any, bfloat16: bool, threads: int, streams: int)
         "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
         "ENABLE_CPU_PINNING": False,  # workers that share a machine would be pinned to the same cores
     }
     compiled = core.compile_model(model, "CPU", options)

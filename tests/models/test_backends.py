@@ -11,7 +11,7 @@ import torch
 
 from models import hardware
 from models.backends import Batch, Output, open_backend
-from models.budget import best_budget, measured_budget
+from models.budget import measured_budget
 from models.checkpoint import Checkpoint, read_checkpoint
 from models.cuda import CudaBackend, bucket_for, buckets
 from models.engine import Engine
@@ -167,10 +167,19 @@ def test_a_quota_bounds_the_cores(content: str, cores: int, monkeypatch: pytest.
 # The token budget.
 
 
-def test_the_budget_is_the_smallest_after_which_doubling_does_not_pay() -> None:
-    assert best_budget([(512, 90.0), (1024, 100.0), (2048, 101.0), (4096, 99.0)]) == 1024
-    assert best_budget([(512, 100.0), (1024, 102.0), (2048, 104.0)]) == 2048
-    assert best_budget([(512, 100.0)]) == 512
+@pytest.mark.parametrize(
+    ("rates", "budget"),
+    [
+        ({512: 90.0, 1024: 100.0, 2048: 101.0, 4096: 150.0}, 1024),
+        ({512: 100.0, 1024: 99.0}, 512),
+        ({512 << at: 10.0 * (at + 1) for at in range(7)}, 32_768),
+    ],
+)
+def test_the_budget_is_doubled_as_long_as_that_pays(
+    rates: dict[int, float], budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.budget._rate", lambda _backend, asked, _length: rates[asked])
+    assert measured_budget(object(), 256) == budget  # type: ignore[arg-type]
 
 
 def test_the_budget_is_measured_at_warm_up_and_a_given_one_is_kept(shipped: Checkpoint) -> None:
