@@ -27,31 +27,28 @@ _WITHIN = 600.0
 
 
 @contextlib.contextmanager
-def converted(checkpoint: Checkpoint, without: Sequence[str], cache: Path, *, half: bool) -> Iterator[Path]:
+def converted(checkpoint: Checkpoint, without: Sequence[str], cache: Path) -> Iterator[Path]:
     """Give the converted network's path, from the cache or made now; without a writable cache it lives until the end.
-
-    `half` keeps the weights in float16, which is enough where they are multiplied in bfloat16.
 
     Raises:
         SettingsError: a transformation to leave out is unknown.
         CheckpointError: the network cannot be served.
     """
-    order = [str(checkpoint.folder), "half" if half else "single", *without]
-    entry = cache / _key(checkpoint, order[1:])
+    entry = cache / _key(checkpoint, without)
     if not (entry / "model.xml").is_file():
         try:
             cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _add(checkpoint, order, entry)
+            _add(checkpoint, without, entry)
         except OSError:
             with tempfile.TemporaryDirectory(prefix="newsquake-") as made:
-                yield _convert_apart(checkpoint, order, Path(made))
+                yield _convert_apart(checkpoint, without, Path(made))
             return
     with contextlib.suppress(OSError):
         os.utime(entry)
     yield entry / "model.xml"
 
 
-def convert(name: str, without: Sequence[str], folder: Path, *, half: bool) -> None:
+def convert(name: str, without: Sequence[str], folder: Path) -> None:
     """Trace the checkpoint's transformed network, and write it to the folder as `model.xml` and `model.bin`.
 
     Raises:
@@ -78,23 +75,24 @@ def convert(name: str, without: Sequence[str], folder: Path, *, half: bool) -> N
     for place, shape in zip(model.inputs, ([-1, -1], [-1]), strict=True):
         place.get_node().set_partial_shape(openvino.PartialShape(shape))
     model.validate_nodes_and_infer_types()
-    openvino.save_model(model, folder / "model.xml", compress_to_fp16=half)
+    # Rounding twice, to float16 and then to bfloat16, would show in the answers.
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
 
 
-def _key(checkpoint: Checkpoint, order: Sequence[str]) -> str:
+def _key(checkpoint: Checkpoint, without: Sequence[str]) -> str:
     digest = hashlib.blake2b(digest_size=12)
-    digest.update(repr([checkpoint.model_id, checkpoint.config, sorted(order), version("openvino")]).encode())
+    digest.update(repr([checkpoint.model_id, checkpoint.config, sorted(without), version("openvino")]).encode())
     for source in _SOURCES:
         digest.update((Path(__file__).parent / source).read_bytes())
     return digest.hexdigest()
 
 
-def _add(checkpoint: Checkpoint, order: Sequence[str], entry: Path) -> None:
+def _add(checkpoint: Checkpoint, without: Sequence[str], entry: Path) -> None:
     """Make an entry beside its place and move it there whole; another process may have been faster."""
     with tempfile.TemporaryDirectory(prefix="making-", dir=entry.parent) as made:
         inner = Path(made) / entry.name
         inner.mkdir()
-        _convert_apart(checkpoint, order, inner)
+        _convert_apart(checkpoint, without, inner)
         with contextlib.suppress(FileExistsError, OSError):
             inner.rename(entry)
         if not (entry / "model.xml").is_file():
@@ -104,8 +102,8 @@ def _add(checkpoint: Checkpoint, order: Sequence[str], entry: Path) -> None:
         shutil.rmtree(old.parent, ignore_errors=True)
 
 
-def _convert_apart(checkpoint: Checkpoint, order: Sequence[str], folder: Path) -> Path:
-    command = [sys.executable, "-m", __name__, str(folder), *order]
+def _convert_apart(checkpoint: Checkpoint, without: Sequence[str], folder: Path) -> Path:
+    command = [sys.executable, "-m", __name__, str(checkpoint.folder), str(folder), *without]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_WITHIN, check=False)
     except subprocess.TimeoutExpired as error:
@@ -121,9 +119,9 @@ _WRONG_SETTING, _WRONG_CHECKPOINT = 2, 3
 _TOLD = (_WRONG_SETTING, _WRONG_CHECKPOINT)
 
 
-def _main(folder: str, name: str, precision: str, *without: str) -> int:
+def _main(name: str, folder: str, *without: str) -> int:
     try:
-        convert(name, without, Path(folder), half=precision == "half")
+        convert(name, without, Path(folder))
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         return _WRONG_SETTING if isinstance(error, SettingsError) else _WRONG_CHECKPOINT

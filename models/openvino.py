@@ -41,7 +41,7 @@ class OpenVinoBackend:
         self.lanes = threads
         self._context = min(settings.max_tokens, checkpoint.config.n_positions)
         core = openvino.Core()
-        with converted(checkpoint, settings.without, settings.cache_dir, half=bfloat16) as path:
+        with converted(checkpoint, settings.without, settings.cache_dir) as path:
             model = core.read_model(path)
             self._many = _requests(core, model, bfloat16, threads, threads)
             self._alone = _requests(core, model, bfloat16, threads, 1) if threads > 1 else self._many
