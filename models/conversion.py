@@ -54,9 +54,8 @@ def convert(name: str, without: Sequence[str], folder: Path) -> None:
     Raises:
         ModelError: a transformation to leave out is unknown, or the network cannot be served.
     """
+    import openvino
     import torch
-
-    from models.quiet_openvino import openvino  # isort: skip  (before its parts)
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -93,7 +92,7 @@ def _add(checkpoint: Checkpoint, without: Sequence[str], entry: Path) -> None:
         inner = Path(made) / entry.name
         inner.mkdir()
         _convert_apart(checkpoint, without, inner)
-        with contextlib.suppress(FileExistsError, OSError):
+        with contextlib.suppress(OSError):
             inner.rename(entry)
         if not (entry / "model.xml").is_file():
             raise OSError(f"cannot write {entry}")

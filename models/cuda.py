@@ -117,7 +117,7 @@ class CudaBackend:
     """The network's graphs, bucket by bucket, each recorded when its first batch comes or in `warm_up`."""
 
     name = "cuda graphs"
-    lanes = _SLOTS
+    lanes = 1  # the slots overlap copies with computing, but the graphs run one after the other
 
     def __init__(self, network: nn.Module, dtype: torch.dtype, context: int, budget: int, accelerator: Accelerator):
         self.precision = str(dtype).removeprefix("torch.")

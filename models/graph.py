@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import SettingsError
-from models.network import Block, Conv1D, MaskedAttention, Network, TemperedHead, linear, split_heads
+from models.network import Attention, Block, Conv1D, Network, TemperedHead, linear, split_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,8 @@ class Transformation:
     apply: Callable[[Network], Network]
 
 
-class CausalAttention(nn.Module):
+class CausalAttention(Attention):
     """Attention in which no token sees a later one; padding stands on the right, so no real token sees it either."""
-
-    def __init__(self, heads: int, scale: float | None) -> None:
-        super().__init__()
-        self.heads, self.scale = heads, scale
 
     def forward(self, projected: Tensor, _lengths: Tensor) -> Tensor:
         """Map queries, keys and values side by side (n, tokens, 3 width) to mixed values (n, tokens, width)."""
@@ -42,9 +38,7 @@ class PooledBlock(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        attention = block.attention
-        assert isinstance(attention, MaskedAttention | CausalAttention)
-        self.block, self.heads, self.scale = block, attention.heads, attention.scale
+        self.block, self.heads, self.scale = block, block.attention.heads, block.attention.scale
         self.query, self.key_value = _split_projection(block.qkv)
         del block.qkv, block.attention
 
@@ -73,7 +67,7 @@ class Pooled(nn.Module):
 def without_mask(network: Network) -> Network:
     """Leave the mask out: attention itself is causal."""
     for block in network.blocks:
-        if isinstance(block, Block) and isinstance(block.attention, MaskedAttention):
+        if isinstance(block, Block):
             block.attention = CausalAttention(block.attention.heads, block.attention.scale)
     return network
 
@@ -91,9 +85,7 @@ def folded_scale(network: Network) -> Network:
     """Multiply the scale of the dot products into the weights of the queries."""
     for block in network.blocks:
         assert isinstance(block, Block)
-        attention = block.attention
-        assert isinstance(attention, MaskedAttention | CausalAttention)
-        qkv = block.qkv
+        attention, qkv = block.attention, block.qkv
         assert isinstance(qkv, Conv1D | nn.Linear)
         weight = qkv.weight.t() if isinstance(qkv, Conv1D) else qkv.weight  # a view, with queries in its first rows
         width = weight.shape[1]
@@ -139,7 +131,7 @@ TRANSFORMATIONS = {
     ),
     "folded_temperatures": Transformation("calibration divided into the heads' weights", folded_temperatures),
 }
-"""By name, in the order of application. Precision is set apart, by device and by `--dtype`."""
+"""By name, in the order of application. Precision is set apart, by `in_precision`."""
 
 
 def transformed(network: Network, without: Collection[str] = ()) -> Network:

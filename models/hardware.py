@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""Made by the driver of NVIDIA's cards: on Linux, and under Windows."""
+_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/nvhost-gpu"), Path("/dev/dxg"), Path("/dev/kfd"))
+"""Made by the drivers that torch's CUDA interface works on: NVIDIA's, on Jetson boards, under Windows; and AMD's."""
 
 
 def find_device(wanted: str) -> str:
@@ -15,7 +15,7 @@ def find_device(wanted: str) -> str:
     Raises:
         SettingsError: a GPU is asked for that is not there.
     """
-    if wanted == "cpu" or (wanted == "auto" and not any(path.exists() for path in _NVIDIA)):
+    if wanted == "cpu" or (wanted == "auto" and not any(path.exists() for path in _GPU_DRIVERS)):
         return "cpu"
     from models.devices import pick_device
 

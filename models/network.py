@@ -36,12 +36,16 @@ class Conv1D(nn.Module):
         return states @ self.weight + self.bias
 
 
-class MaskedAttention(nn.Module):
-    """Attention under an explicit mask: no token sees a later one, nor padding."""
+class Attention(nn.Module):
+    """What every form of attention knows; `scale` multiplies dot products, None for one over a head's root width."""
 
     def __init__(self, heads: int, scale: float | None) -> None:
         super().__init__()
         self.heads, self.scale = heads, scale
+
+
+class MaskedAttention(Attention):
+    """Attention under an explicit mask: no token sees a later one, nor padding."""
 
     def forward(self, projected: Tensor, lengths: Tensor) -> Tensor:
         """Map queries, keys and values side by side (n, tokens, 3 width) to mixed values (n, tokens, width)."""
@@ -67,7 +71,7 @@ class Block(nn.Module):
         self.out: nn.Module = Conv1D(weights["attn.c_proj.weight"], weights["attn.c_proj.bias"])
         self.up: nn.Module = Conv1D(weights["mlp.c_fc.weight"], weights["mlp.c_fc.bias"])
         self.down: nn.Module = Conv1D(weights["mlp.c_proj.weight"], weights["mlp.c_proj.bias"])
-        self.attention: nn.Module = MaskedAttention(config.n_head, attention_scale(config, layer))
+        self.attention: Attention = MaskedAttention(config.n_head, attention_scale(config, layer))
         self.activation = activation(config.activation_function)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:

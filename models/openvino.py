@@ -13,12 +13,12 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+import openvino
 from numpy.typing import NDArray
 
 from models.backends import Batch, Output
 from models.checkpoint import Checkpoint
 from models.conversion import converted
-from models.quiet_openvino import openvino
 from models.settings import ModelsSettings
 
 _STEP = 8

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import models  # noqa: F401, it keeps OpenVINO from reporting to its makers
 from bench.engine.place import Unavailable
 from bench.errors import BenchError, RemoteFailure
 
@@ -132,7 +133,6 @@ def serve() -> None:
     """Make one object and answer calls to it, until the parent closes the pipe."""
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints would spoil the replies
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # importing openvino would report to its maker
     held: object = None
     while True:
         try:

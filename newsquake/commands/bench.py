@@ -42,7 +42,7 @@ def engine(
     """Time the resident engine against a transformers pipeline and faster ways to run the same GPT-2.
 
     Two models on the same texts: the shipped checkpoint, and a GPT-2 of base size with random weights. Each contender
-    has a process of its own; rounds take turns. A full run takes about half an hour on two cores and needs 8 GB.
+    has a process of its own; rounds take turns. A full run takes some twenty minutes on two cores, and up to 9 GB.
     """
     from bench.engine.measure import Plan
     from bench.engine.peers import chosen

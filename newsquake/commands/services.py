@@ -57,7 +57,11 @@ def _replay(stack: "Stack", path: Path, speed: float | None) -> int:
     return 0
 
 
-def worker() -> None:
+def worker(
+    device: Annotated[
+        str | None, typer.Option(help="Where the classifier runs: auto, cpu or cuda[:N]. [NEWSQUAKE_MODELS_DEVICE]")
+    ] = None,
+) -> None:
     """Read both streams, score every message, store it exactly once. Runs until SIGTERM.
 
     Settings: NEWSQUAKE_PIPELINE_BROKER, NEWSQUAKE_STORAGE_URL, NEWSQUAKE_MODELS_CHECKPOINT and the like.
@@ -70,7 +74,7 @@ def worker() -> None:
     from storage.settings import StorageSettings
 
     pipeline = PipelineSettings()
-    models = ModelsSettings()
+    models = ModelsSettings(device=device) if device else ModelsSettings()
     engine = open_engine(StorageSettings(), application="newsquake worker")
     migrate.check(engine, patience=migrate.PATIENCE)
     check_topics(pipeline)

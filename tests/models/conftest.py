@@ -3,15 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from models.backends import Batch, Output
+from models.checkpoint import Checkpoint, read_checkpoint
 from models.engine import Engine
 from models.model import GPT2Monitor, MonitorConfig
+from models.network import Network
 from models.rows import Row
 from models.settings import ModelsSettings
 from models.tokens import build_tokenizer
+from models.torch_backend import TorchBackend
 
 SENTENCES = (
     ("Plant fire halts output at Alder Foods", 0, 2, "en"),
@@ -76,3 +81,28 @@ def jsonl(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Checkpoint:
+    """The shipped checkpoint, read and checked."""
+    return read_checkpoint(ModelsSettings().checkpoint)
+
+
+@pytest.fixture(scope="session")
+def batches() -> list[Batch]:
+    """Batches of many shapes, one of them again with other texts."""
+    rng = np.random.default_rng(1)
+    shapes = [(1, 3), (4, 17), (9, 30), (1, 256), (4, 17), (2, 1), (30, 24)]
+    made = []
+    for rows, longest in shapes:
+        lengths = rng.integers(1, longest + 1, rows)
+        lengths[-1] = longest
+        made.append(Batch(rng.integers(4, 20_000, (rows, longest)), lengths))
+    return made
+
+
+@pytest.fixture(scope="session")
+def expected(shipped: Checkpoint, batches: list[Batch]) -> list[Output]:
+    """What the network as written answers to `batches` in float32."""
+    return list(TorchBackend(Network(shipped), torch.float32).run(batches))

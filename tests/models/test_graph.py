@@ -15,15 +15,9 @@ from models.graph import TRANSFORMATIONS, PooledBlock, in_precision, transformed
 from models.model import GPT2Monitor, load_monitor, save_monitor
 from models.network import Conv1D, MaskedAttention, Network, activation, attention_scale
 from models.rows import Row
-from models.settings import ModelsSettings
 from models.texts import length_sorted_groups
 
 Probabilities = tuple[torch.Tensor, torch.Tensor]
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Checkpoint:
-    return read_checkpoint(ModelsSettings().checkpoint)
 
 
 @pytest.fixture(scope="module")
