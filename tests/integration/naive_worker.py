@@ -78,9 +78,9 @@ async def naive(stream: Any) -> None:
             await asyncio.to_thread(
                 store, [RawMessage(settings.news_topic, 0, n, None, v) for n, v in enumerate(values)]
             )
-    batches = 0
+    acknowledged = 0
     async for events in stream.noack_take(64, within=0.1):
-        batches += 1
+        acknowledged += len(events)
         raw = [
             RawMessage(e.message.topic, e.message.partition, e.message.offset, None, e.message.value) for e in events
         ]
@@ -88,7 +88,7 @@ async def naive(stream: Any) -> None:
             for event in events:
                 await stream.ack(event)
             await app.consumer.commit()
-            await asyncio.sleep(3600 if batches == 4 else 0)  # long enough to be killed in
+            await asyncio.sleep(3600 if acknowledged >= 4 * 64 else 0)  # long enough to be killed in
         await asyncio.to_thread(store, raw)
         for event in events:
             await stream.ack(event)
