@@ -1,0 +1,94 @@
+"""Topics under the workers' feet: deleted and made again, or cut short by retention before they were read."""
+
+import re
+import time
+from random import Random
+
+from kafka import TopicPartition
+
+from pipeline.topics import admin, create_topics
+from tests.chaos.experiments.base import Experiment
+from tests.chaos.world import World
+
+_SETTLE = 60.0
+
+
+def _recreated(world: World, rng: Random) -> None:
+    """Each time more messages follow than the topic had before, so that an old offset lies among the new ones."""
+    for number, topic in enumerate(rng.sample(list(world.direct.topics), 2)):
+        running = number == 0
+        world.ledger.settle(_SETTLE)
+        time.sleep(1.5)  # the last offsets are committed
+        if not running:
+            world.fleet.remove_all()
+        _recreate(world, topic)
+        if rng.random() < 0.5:
+            time.sleep(rng.uniform(0.0, 3.0))
+        world.traffic.send(2_000 + 500 * number)
+        world.traffic.flush()
+        if not running:
+            world.fleet.add(world.plan.workers)
+    time.sleep(2)
+
+
+def _recreate(world: World, topic: str) -> None:
+    client = admin(world.direct)
+    client.delete_topics([topic])
+    while topic in client.list_topics():
+        time.sleep(0.1)
+    client.close()
+    world.ledger.forget(topic)
+    create_topics(world.direct)
+
+
+def _retention(world: World, rng: Random) -> None:
+    world.ledger.settle(_SETTLE)
+    world.fleet.remove_all()
+    world.traffic.send(1_500)
+    world.traffic.flush()
+    committed = world.ledger.committed()
+    cuts: dict[TopicPartition, int] = {}
+    skipped: dict[tuple[str, int], int] = {}
+    for partition, end in sorted(world.traffic.ends().items()):
+        start = committed.get(partition, 0)
+        if end - start < 2 or rng.random() < 0.3:
+            continue
+        cuts[TopicPartition(*partition)] = cut = rng.randint(start + 1, end - 1)
+        skipped[partition] = cut - start
+        world.traffic.excuse({number for offset, number in world.traffic.known(partition) if start <= offset < cut})
+    client = admin(world.direct)
+    client.delete_records(cuts)
+    client.close()
+    world.fleet.add(world.plan.workers)
+    world.traffic.send(300)
+    world.traffic.flush()
+    world.ledger.settle(_SETTLE)
+    world.unsaid = ", ".join(f"{t}/{p}: {n}" for (t, p), n in skipped.items() if not _said(world.fleet.log, t, p, n))
+
+
+def _said(log: str, topic: str, partition: int, number: int) -> bool:
+    """Whether some line, of a warning at least, names the partition and how many of its messages are gone."""
+    loud = [line for line in log.splitlines() if re.search(r'"level": "(warning|error|critical)"', line)]
+    return any(
+        topic in line and re.search(rf"\b{partition}\b", line) and re.search(rf"\b{number}\b", line) for line in loud
+    )
+
+
+EXPERIMENTS = (
+    Experiment(
+        "topic-recreated",
+        "a topic is deleted and made again under running workers, another under stopped ones",
+        "recreated",
+        _recreated,
+        rate=0,
+        durable=True,
+    ),
+    Experiment(
+        "retention",
+        "the log's start overtakes stopped workers: said with its number, never skipped in silence",
+        "retention",
+        _retention,
+        rate=0,
+        durable=True,
+    ),
+)
