@@ -1,5 +1,6 @@
 """The broker is hard to reach, not to be reached, or dead."""
 
+import signal
 import time
 from random import Random
 
@@ -22,13 +23,16 @@ def _outage(world: World, rng: Random) -> None:
 
 
 def _crash(world: World, rng: Random) -> None:
+    """The second time a worker dies with it, and the committed offsets are all that is left of what it knew."""
     broker = world.servers.broker
-    for _ in range(2):
+    for number in range(2):
         world.traffic.send(600)
         time.sleep(rng.uniform(0.3, 1.0))
         broker.kill()
         while broker.pid is not None:
             time.sleep(0.05)
+        if number:
+            world.fleet.hit(rng.choice(world.fleet.pids), signal.SIGKILL)
         time.sleep(rng.uniform(0.0, 3.0))
         broker.start()
         time.sleep(rng.uniform(0.5, 3.0))
@@ -42,5 +46,11 @@ EXPERIMENTS = (
         _network,
     ),
     Experiment("broker-outage", "Kafka cannot be reached for some 15 s", "twice", _outage),
-    Experiment("broker-crash", "Kafka is killed outright, twice, and started again", "twice", _crash, durable=True),
+    Experiment(
+        "broker-crash",
+        "Kafka is killed outright, twice, and started again; the second time a worker dies too",
+        "early",
+        _crash,
+        durable=True,
+    ),
 )

@@ -9,10 +9,10 @@ from tests.chaos.world import World
 
 
 def bad_weather(world: World, proxy: Proxy, rng: Random, *, stall: tuple[float, float]) -> None:
-    """Every kind of trouble once, cuts twice; a stall lasts between these seconds. Ends in good weather."""
+    """Every kind of trouble once; a stall lasts between these seconds. Ends in good weather."""
     kinds: list[Callable[[], float]] = [
         lambda: _cut(proxy, rng),
-        lambda: _cut(proxy, rng),
+        lambda: _lose_answers(proxy, rng),
         lambda: _slow(proxy, rng),
         lambda: _narrow(proxy, rng),
         lambda: _half(proxy, rng),
@@ -32,6 +32,18 @@ def _cut(proxy: Proxy, rng: Random) -> float:
     for _ in range(rng.randint(2, 6)):
         proxy.cut()
         time.sleep(rng.uniform(0.02, 0.3))
+    return 0.2
+
+
+def _lose_answers(proxy: Proxy, rng: Random) -> float:
+    """What was asked has arrived and is done; whoever asked never hears of it. A commit is such a question."""
+    for _ in range(12):
+        proxy.delay(0.01)
+        time.sleep(rng.uniform(0.1, 0.7))
+        proxy.stall("client")
+        time.sleep(0.06)
+        proxy.cut()
+        proxy.heal()
     return 0.2
 
 
