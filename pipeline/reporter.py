@@ -57,7 +57,7 @@ class Reporter:
         consumer.start_reading = self._start_reading
 
     async def run(self) -> None:
-        """Report until cancelled. Raises `Stuck`, and `TopicRecreated` after which nothing of the old one is committed."""
+        """Report until cancelled. Raises `Stuck`, `TopicRecreated`."""
         for turn in range(1 << 62):
             try:
                 await self._report()
