@@ -19,6 +19,7 @@ from models.backends import Backend, Batch, open_backend
 from models.budget import measured_budget
 from models.checkpoint import Checkpoint, read_checkpoint
 from models.labels import SENTIMENTS
+from models.metrics import SECONDS, TEXTS, TOKENS
 from models.settings import ModelsSettings
 from models.texts import content_key, length_sorted_groups, presentable
 
@@ -92,6 +93,8 @@ class Engine:
             fresh = {key: text for key, text in zip(keys, presented, strict=True) if key not in known}
             scored = dict(zip(fresh, self._forward(list(fresh.values())), strict=True)) if fresh else {}
             self._remember(known | scored)
+        TEXTS.labels("forward").inc(len(fresh))
+        TEXTS.labels("cache").inc(len(texts) - len(fresh))
         found = known | scored
         return [found[key] for key in keys]
 
@@ -117,13 +120,15 @@ class Engine:
         sentiment = np.empty((len(texts), len(SENTIMENTS)), np.float32)
         topic = np.empty((len(texts), len(self.topics)), np.float32)
         for start in range(0, len(texts), _TOKENISED_TOGETHER):
-            encodings = self._tokenizer.encode_batch_fast(texts[start : start + _TOKENISED_TOGETHER])
+            with SECONDS.labels("tokenise").time():
+                encodings = self._tokenizer.encode_batch_fast(texts[start : start + _TOKENISED_TOGETHER])
+            TOKENS.inc(sum(map(len, encodings)))
             lengths = [self.backend.padded(max(len(encoding), 1)) for encoding in encodings]
             groups = length_sorted_groups(lengths, self._budget(sum(lengths)))
-            outputs = self.backend.run(_batches(encodings, lengths, groups))
-            for group, output in zip(groups, outputs, strict=True):
-                rows = np.array(group) + start
-                sentiment[rows], topic[rows] = output.sentiment, output.topic
+            with SECONDS.labels("infer").time():  # the backend gives its outputs one by one
+                for group, output in zip(groups, self.backend.run(_batches(encodings, lengths, groups)), strict=True):
+                    rows = np.array(group) + start
+                    sentiment[rows], topic[rows] = output.sentiment, output.topic
         return sentiment, topic
 
     def _budget(self, tokens: int) -> int:

@@ -40,14 +40,14 @@ class DeadLetterTopic:
         self._app = app
         self._topic = topic
 
-    async def send(self, letter: DeadLetter) -> None:
-        """Return once Kafka has acknowledged the letter (acks=all); raises Kafka's error otherwise."""
+    async def send(self, letters) -> None:
         producer = await self._app.maybe_start_producer()
-        await producer.send_and_wait(
-            self._topic,
-            key=letter.key,
-            value=letter.value,
-            partition=None,
-            timestamp=None,
-            headers=letter.headers,
-        )
+        for letter in letters:
+            await producer.send_and_wait(
+                self._topic,
+                key=letter.key,
+                value=letter.value,
+                partition=None,
+                timestamp=None,
+                headers=letter.headers,
+            )

@@ -8,8 +8,9 @@ behind a backlog of the other.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
 
 from pipeline.batches import RawMessage
 from pipeline.microbatch import Policy, Take, decide
@@ -18,14 +19,17 @@ from pipeline.settings import Stream
 _MICRO_BATCHES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message from Kafka, when it came in (monotonic seconds), what it costs, and how to acknowledge it."""
+class Received(msgspec.Struct, frozen=True):
+    """A message from Kafka: when it came in (monotonic seconds), what it costs, and in which deal of partitions.
+
+    `published` is the producer's timestamp in seconds since 1970.
+    """
 
     message: RawMessage
     arrived: float
     tokens: int
-    acknowledge: Callable[[], Awaitable[object]]
+    generation: int = 0
+    published: float = 0.0
 
 
 class Inbox:
@@ -55,6 +59,15 @@ class Inbox:
                 if isinstance(decision, Take):
                     return self._remove(decision)
                 await self._another(decision.until)
+
+    async def forget_before(self, generation: int) -> None:
+        """Drop what came in earlier deals of partitions: whoever reads them now has it again."""
+        async with self._changed:
+            for stream, waiting in self._waiting.items():
+                kept = deque(received for received in waiting if received.generation >= generation)
+                self._waiting[stream] = kept
+                self._tokens[stream] = sum(received.tokens for received in kept)
+            self._changed.notify_all()
 
     async def _another(self, until: float | None) -> None:
         """Return when a message has come, and at `until` at the latest."""

@@ -1,14 +1,14 @@
-"""The two stages behind the agents: inference and writing, overlapping, in order.
+"""The heart of a worker: scores micro-batches of all streams, stores them, and only then lets them be committed.
 
-    agents ──► inbox ──► inference thread ──► outbox (1 micro-batch) ──► writer thread ──► acknowledge
+    agents (Faust) ─► inbox, a bounded queue a stream ─► micro-batch ─► inference thread
+                                      ─► writer thread: one transaction, and the dead letters ─► `stored`
 
-A micro-batch holds messages of all streams: one forward call, one transaction. While one is written the next waits in
-the outbox and a third is classified; what the inbox holds besides is bounded, so that is all that is ever in memory.
-Offsets are acknowledged after the commit, in each stream's order of arrival, and never for a batch that failed. An
-error that retrying does not cure ends `run`, and with it the process: a supervisor starts it again where it stood.
+Whoever scores them, messages go on in the order in which they came, so that offsets are stored in order. Faults that
+pass are retried with back-off; what is left ends the worker, which a supervisor then starts again.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,25 +17,29 @@ from functools import partial
 import structlog
 from aiokafka.errors import KafkaError
 
+from pipeline import metrics
 from pipeline.batches import Classifier, RawMessage, ScoredBatch, score_batch
 from pipeline.dead_letters import DeadLetter
 from pipeline.inbox import Inbox, Received
 from pipeline.microbatch import Policy
-from pipeline.progress import ProgressTracker
+from pipeline.progress import Partition, ProgressTracker
 from pipeline.retry import retry
 from pipeline.settings import Stream
-from storage.errors import DatabaseUnreachable, DocumentRefused
+from storage.errors import DocumentRefused, TransientFault
 from storage.writer import BatchWriter, ScoredDocument
 
 log = structlog.get_logger(__name__)
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of the clock an event time may be and still move event time on
 
+Documents = Sequence[tuple[RawMessage, ScoredDocument]]
+
 
 class Processor:
     """Runs micro-batches through the classifier and the writer. `submit` from the agents, `run` once.
 
-    `streams` names the stream of each Kafka topic, `policy` bounds the micro-batches.
+    `streams` names the stream of each Kafka topic, `policy` bounds the micro-batches. `stored` is told the next offset
+    of each partition, by generation, once all before it is in the database or in the dead-letter topic.
     """
 
     def __init__(
@@ -43,7 +47,8 @@ class Processor:
         classifier: Classifier,
         writer: BatchWriter,
         progress: ProgressTracker,
-        send_dead_letter: Callable[[DeadLetter], Awaitable[None]],
+        send_dead_letters: Callable[[Sequence[DeadLetter]], Awaitable[None]],
+        stored: Callable[[Mapping[Partition, int], int], None],
         *,
         streams: Mapping[str, Stream],
         policy: Policy,
@@ -53,10 +58,12 @@ class Processor:
         self._classifier = classifier
         self._writer = writer
         self._progress = progress
-        self._send_dead_letter = send_dead_letter
+        self._send_dead_letters = send_dead_letters
+        self._stored = stored
         self._streams = streams
         self._retry_for = retry_for
         self._clock = clock
+        self._generation = 0
         self._inbox = Inbox(policy)
         self._outbox: asyncio.Queue[tuple[list[Received], ScoredBatch]] = asyncio.Queue(maxsize=1)
         self._inference = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -65,6 +72,11 @@ class Processor:
     async def submit(self, stream: Stream, messages: Sequence[Received]) -> None:
         """Hand messages over, in order; waits while their stream has two micro-batches waiting (back-pressure)."""
         await self._inbox.put(stream, messages)
+
+    async def new_generation(self, generation: int) -> None:
+        """Partitions are dealt out anew: what waits from before is somebody's again, if it is not stored by then."""
+        self._generation = generation
+        await self._inbox.forget_before(generation)
 
     async def run(self) -> None:
         """Process until cancelled or until something fails for good; that error is raised."""
@@ -79,7 +91,10 @@ class Processor:
     async def _infer(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self._inbox.take()
+            with metrics.SECONDS.labels("wait").time():
+                batch = await self._inbox.take()
+            metrics.BATCH_MESSAGES.observe(len(batch))
+            metrics.BATCH_TOKENS.observe(sum(received.tokens for received in batch))
             scored = await loop.run_in_executor(
                 self._inference,
                 partial(
@@ -96,29 +111,47 @@ class Processor:
         while True:
             batch, scored = await self._outbox.get()
             await self._progress.ready()
-            messages = [received.message for received in batch]
-            dead = list(scored.dead)
-            try:
-                await self._store(scored.documents, messages)
-            except DocumentRefused:
-                dead += await self._isolate(scored.documents, messages)
-            for letter in dead:
-                log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
-                await retry(
-                    lambda letter=letter: self._send_dead_letter(letter),  # type: ignore[misc]
-                    what="sending a dead letter",
-                    on=(KafkaError, OSError),
-                    seconds=self._retry_for,
-                )
-            for received in batch:
-                await received.acknowledge()
+            with metrics.SECONDS.labels("write").time():
+                await self._keep(batch, scored)
+            self._acknowledge(batch)
 
-    async def _store(
-        self, documents: Sequence[tuple[RawMessage, ScoredDocument]], covers: Sequence[RawMessage]
-    ) -> None:
+    async def _keep(self, batch: Sequence[Received], scored: ScoredBatch) -> None:
+        """Everything of the batch into the database or the dead-letter topic, or an error."""
+        messages = [received.message for received in batch if received.generation == self._generation]
+        dead = list(scored.dead)
+        try:
+            await self._store(scored.documents, messages)
+        except DocumentRefused:
+            dead += await self._isolate(scored.documents, messages)
+        if dead:
+            await self._bury(dead)
+
+    def _acknowledge(self, batch: Sequence[Received]) -> None:
+        """Let the offsets of the batch be committed, those of the current deal of partitions."""
+        offsets: dict[Partition, int] = {}
+        now = time.time()
+        for received in batch:
+            message = received.message
+            metrics.LATENCY.observe(max(0.0, now - received.published))
+            if received.generation == self._generation:
+                offsets[(message.topic, message.partition)] = message.offset + 1
+        self._stored(offsets, self._generation)
+
+    async def _bury(self, dead: Sequence[DeadLetter]) -> None:
+        await retry(
+            lambda: self._send_dead_letters(dead),
+            what="sending dead letters",
+            on=(KafkaError, OSError),
+            seconds=self._retry_for,
+        )
+        for letter in dead:
+            metrics.DEAD_LETTERS.labels("x").inc()
+            log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
+
+    async def _store(self, documents: Documents, covers: Sequence[RawMessage]) -> None:
         """One transaction: the documents, and the progress up to the last message that `covers` names."""
         latest = self._clock() + CLOCK_SKEW
-        times: dict[tuple[str, int], datetime] = {}
+        times: dict[Partition, datetime] = {}
         for message, document in documents:
             partition = (message.topic, message.partition)
             if document.published_at <= latest:
@@ -126,23 +159,28 @@ class Processor:
         progress = self._progress.after(covers, times)
         loop = asyncio.get_running_loop()
         rows = [document for _, document in documents]
-        await retry(
+        new = await retry(
             lambda: loop.run_in_executor(self._writing, self._writer.write, rows, progress),
             what="writing a batch",
-            on=(DatabaseUnreachable,),
+            on=(TransientFault,),
             seconds=self._retry_for,
         )
+        metrics.DOCUMENTS.inc(new)
+        metrics.REPEATS.inc(len(rows) - new)
         self._progress.stored(progress)
 
-    async def _isolate(
-        self, documents: Sequence[tuple[RawMessage, ScoredDocument]], covers: Sequence[RawMessage]
-    ) -> list[DeadLetter]:
-        """Write one by one after the database refused some value of the batch; what it refuses becomes dead letters."""
-        refused = []
-        for message, document in documents:
+    async def _isolate(self, documents: Documents, covers: Sequence[RawMessage]) -> list[DeadLetter]:
+        """Write by halves after the database refused some value of the batch; what it refuses becomes dead letters."""
+        refused: list[DeadLetter] = []
+        waiting = [documents]
+        while waiting:
+            part = waiting.pop()
             try:
-                await self._store([(message, document)], [])
+                await self._store(part, [])
             except DocumentRefused as error:
-                refused.append(message.dead(f"the database refused it: {error}"))
+                if len(part) == 1:
+                    refused.append(part[0][0].dead(f"the database refused it: {error}"))
+                else:
+                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
         await self._store([], covers)
         return refused

@@ -1,12 +1,12 @@
 """What this worker knows of its partitions: where they end, what is stored, and whether they still move.
 
-Feeds the table `stream_progress` with every batch and once a second, and is the watchdog: a consumer that has stopped
-silently shows as lag that stands still.
+Feeds the table `stream_progress` with every batch and once a second, and tells the watchdog which backlog stands still.
 """
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from pipeline.batches import RawMessage
 from storage.progress import Progress
@@ -14,6 +14,7 @@ from storage.progress import Progress
 Partition = tuple[str, int]
 
 DRAINED_AFTER = 5.0  # seconds
+_PAUSE = 5.0  # seconds between two looks beyond which the process itself was stopped, not its partitions
 
 
 class ProgressTracker:
@@ -22,15 +23,22 @@ class ProgressTracker:
     def __init__(self) -> None:
         self._next: dict[Partition, int] = {}
         self._end: dict[Partition, int] = {}
+        self._topic_ids: Mapping[str, UUID | None] = {}
         self._assigned: frozenset[Partition] = frozenset()
         self._moved: dict[Partition, float] = {}
         self._positions: dict[Partition, int] = {}
         self._drained: dict[Partition, tuple[float, int]] = {}
+        self._looked: float | None = None
         self._ready = asyncio.Event()
 
     async def ready(self) -> None:
         """Wait until every assigned partition has been reported once, so that none is missing from the watermark."""
         await self._ready.wait()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether partitions are assigned and each has been reported once."""
+        return self._ready.is_set()
 
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Start over with the partitions that the group's coordinator gave us."""
@@ -42,9 +50,24 @@ class ProgressTracker:
         self._drained = {}
         self._ready.clear()
 
+    def start(self, offsets: Mapping[Partition, int], topic_ids: Mapping[str, UUID | None]) -> None:
+        """Reading starts at `offsets`, which count in the topics of these ids: everything below is stored."""
+        self._topic_ids = topic_ids
+        self._next = {partition: offset for partition, offset in offsets.items() if partition in self._assigned}
+
     @property
     def assigned(self) -> frozenset[Partition]:
         return self._assigned
+
+    @property
+    def stored_offsets(self) -> dict[Partition, int]:
+        """The first offset of each partition that is not stored yet."""
+        return dict(self._next)
+
+    @property
+    def ends(self) -> dict[Partition, int]:
+        """Where each partition ended at the last look."""
+        return dict(self._end)
 
     def after(self, messages: Sequence[RawMessage], times: Mapping[Partition, datetime]) -> list[Progress]:
         """The progress once `messages` are stored, with their latest event times by partition.
@@ -56,10 +79,13 @@ class ProgressTracker:
             partition = (message.topic, message.partition)
             offsets[partition] = max(offsets.get(partition, 0), message.offset + 1)
         return [
-            Progress(topic, number, offset, self._end.get((topic, number), offset), times.get((topic, number)))
-            for (topic, number), offset in offsets.items()
-            if (topic, number) in self._assigned
+            self._progress(partition, offset, self._end.get(partition, offset), times.get(partition))
+            for partition, offset in offsets.items()
+            if partition in self._assigned
         ]
+
+    def _progress(self, partition: Partition, stored: int, end: int, at: datetime | None = None) -> Progress:
+        return Progress(*partition, stored, end, at, self._topic_ids.get(partition[0]))
 
     def stored(self, progress: Iterable[Progress]) -> None:
         """Remember what a commit has made durable."""
@@ -90,7 +116,7 @@ class ProgressTracker:
                 self._drained[partition] = (now, stored)
             elif now - self._drained[partition][0] >= DRAINED_AFTER:
                 self._next[partition] = end
-        return [Progress(topic, number, self._next[topic, number], end) for (topic, number), end in self._end.items()]
+        return [self._progress(partition, self._next[partition], end) for partition, end in self._end.items()]
 
     def reported(self) -> None:
         """The observation is in the database: batches may be written."""
@@ -98,7 +124,12 @@ class ProgressTracker:
             self._ready.set()
 
     def standing_still(self, *, now: float, bound: float) -> list[Partition]:
-        """Partitions with a backlog whose stored offset has not moved for `bound` seconds (`now`: monotonic)."""
+        """Partitions with a backlog whose stored offset has not moved for `bound` seconds (`now`: monotonic).
+
+        Seconds in which nobody looked do not count: then the whole process was stopped, and may just have been let go.
+        """
+        slept = now - self._looked if self._looked is not None and now - self._looked > _PAUSE else 0.0
+        self._looked = now
         still = []
         for partition, end in self._end.items():
             position = self._next.get(partition, 0)
@@ -106,6 +137,8 @@ class ProgressTracker:
             if position >= end or before != position:
                 self._positions[partition] = position
                 self._moved[partition] = now
-            elif now - self._moved[partition] > bound:
+                continue
+            self._moved[partition] += slept
+            if now - self._moved[partition] > bound:
                 still.append(partition)
         return still

@@ -1,4 +1,4 @@
-"""Bounded retry with back-off: faults that pass are waited out, faults that stay end the process."""
+"""Bounded retry with back-off and jitter: faults that pass are waited out, faults that stay end the process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +13,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from pipeline.metrics import RETRIES
+
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
@@ -22,7 +24,8 @@ async def retry(call: Callable[[], Awaitable[T]], *, what: str, on: tuple[type[E
 
     def announce(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.warning("retrying", what=what, error=str(error), attempt=state.attempt_number)
+        RETRIES.labels(what).inc()
+        log.warning("retrying", what=what, error=str(error) or type(error).__name__, attempt=state.attempt_number)
 
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(on),

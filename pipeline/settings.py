@@ -38,7 +38,21 @@ class PipelineSettings(BaseSettings):
         description="tokens in a micro-batch at most; a message counts for 256 at most",
     )
     max_wait: float = Field(default=0.1, gt=0, le=10, description="seconds that a message waits for company")
-    retry_for: float = Field(default=300, gt=0, description="seconds to retry a database before the worker exits")
+    retry_for: float = Field(
+        default=300, gt=0, description="seconds to retry a fault that passes, before the worker exits"
+    )
+    stuck_after: float | None = Field(
+        default=None, gt=0, description="seconds without progress before the worker exits; a minute beyond retry_for"
+    )
+    dead_letter_ratio: float | None = Field(
+        default=0.5, gt=0, le=1, description="share of invalid messages at which the worker stops; none: never"
+    )
+    dead_letter_run: int | None = Field(
+        default=1000, ge=1, description="invalid messages in a row at which the worker stops; none: never"
+    )
+
+    health_host: str = Field(default="127.0.0.1", description="where /livez, /readyz and /metrics listen")
+    health_port: int = Field(default=0, ge=0, le=65535, description="0: any free one, said in the log")
 
     @field_validator("broker")
     @classmethod
@@ -53,6 +67,11 @@ class PipelineSettings(BaseSettings):
     def topics(self) -> dict[str, Stream]:
         """Kafka topic → stream."""
         return {self.news_topic: "news", self.comments_topic: "comment"}
+
+    @property
+    def patience(self) -> float:
+        """Seconds without progress after which a worker takes itself for stuck."""
+        return self.stuck_after or self.retry_for + 60
 
     def topic(self, stream: Stream) -> str:
         """The Kafka topic that carries `stream`."""

@@ -1,9 +1,15 @@
 """Errors of the storage layer.
 
 StorageError
-├── DatabaseUnreachable   the server does not answer: worth a retry
-├── SchemaMissing         tables are absent or of another revision: run `newsquake db upgrade`
-└── InvalidUrl            the URL cannot be understood: a mistake in the settings
+├── TransientFault          passes by itself: worth a retry with back-off
+│   ├── DatabaseUnreachable   the server does not answer, or ended the connection
+│   └── TransactionAborted    a deadlock, a serialization failure, a time-out: the same statement may work next time
+├── PermanentFault          stays until somebody acts: said at once, never retried
+│   ├── SchemaMissing         tables are absent or of another revision: run `newsquake db upgrade`
+│   ├── DatabaseFull          no disk space left
+│   └── AccessDenied          wrong password, no such database, missing privilege
+├── DocumentRefused         some document of a batch holds a value that PostgreSQL cannot store: isolate it
+└── InvalidUrl              the URL cannot be understood: a mistake in the settings
 """
 
 
@@ -11,12 +17,32 @@ class StorageError(Exception):
     """Something about the database went wrong; the message says what to do."""
 
 
-class DatabaseUnreachable(StorageError):
+class TransientFault(StorageError):
+    """Passes by itself. Worth a retry with back-off, up to a bound."""
+
+
+class PermanentFault(StorageError):
+    """Stays until somebody acts. Never retried."""
+
+
+class DatabaseUnreachable(TransientFault):
     """The server does not answer or ended the connection."""
 
 
-class SchemaMissing(StorageError):
+class TransactionAborted(TransientFault):
+    """The server rolled a transaction back for reasons of its own; nothing of it is stored."""
+
+
+class SchemaMissing(PermanentFault):
     """The schema is absent or not at the revision that this release needs."""
+
+
+class DatabaseFull(PermanentFault):
+    """The server has no disk space left."""
+
+
+class AccessDenied(PermanentFault):
+    """The server answers, but not to this user or not for this database."""
 
 
 class InvalidUrl(StorageError):

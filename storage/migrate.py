@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from storage.errors import DatabaseUnreachable, SchemaMissing
+from storage.faults import meaning
 
 PATIENCE = 5.0  # seconds that a long-lived part gives the database at its start
 
@@ -35,7 +36,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             command.upgrade(_config(connection), revision)
     except OperationalError as error:
-        raise unreachable(error) from error
+        raise meaning(error) or error from error
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -74,10 +75,4 @@ def _revision(engine: Engine) -> str | None:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except OperationalError as error:
-        raise unreachable(error) from error
-
-
-def unreachable(error: OperationalError) -> DatabaseUnreachable:
-    """The driver's error as one line, without the URL."""
-    reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-    return DatabaseUnreachable(f"the database does not answer ({reason}); check NEWSQUAKE_STORAGE_URL")
+        raise meaning(error) or error from error

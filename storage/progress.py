@@ -7,6 +7,7 @@ stored event, and a partition that is read to its end lets event time run on wit
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Connection, and_, case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,13 +17,17 @@ from storage.tables import stream_progress as table
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One partition once a batch is committed: offsets, and the latest event time stored (UTC; None: none yet)."""
+    """One partition once a batch is committed: offsets, and the latest event time stored (UTC; None: none yet).
+
+    `topic_id` is Kafka's id of the topic that the offsets count in; None: not known.
+    """
 
     topic: str
     partition: int
     next_offset: int
     end_offset: int
     event_time: datetime | None = None
+    topic_id: UUID | None = None
 
 
 def record_progress(connection: Connection, progress: Sequence[Progress], *, now: datetime) -> None:
@@ -38,6 +43,7 @@ def record_progress(connection: Connection, progress: Sequence[Progress], *, now
             "event_time": entry.event_time,
             "seen_at": now if entry.event_time else None,
             "updated_at": now,
+            "topic_id": entry.topic_id,
         }
         for entry in sorted(progress, key=lambda entry: (entry.topic, entry.partition))
     ]
@@ -53,10 +59,18 @@ def record_progress(connection: Connection, progress: Sequence[Progress], *, now
                 "event_time": func.greatest(table.c.event_time, new.event_time),
                 "seen_at": case((raised, new.seen_at), else_=table.c.seen_at),
                 "updated_at": new.updated_at,
+                "topic_id": func.coalesce(new.topic_id, table.c.topic_id),
             },
         ),
         rows,
     )
+
+
+def read_progress(connection: Connection) -> dict[tuple[str, int], Progress]:
+    """What is stored of every partition, by (topic, partition)."""
+    columns = (table.c.topic, table.c.partition, table.c.next_offset, table.c.end_offset, table.c.event_time)
+    rows = connection.execute(select(*columns, table.c.topic_id))
+    return {(row.topic, row.partition): Progress(*row) for row in rows}
 
 
 def backlog(connection: Connection) -> int:

@@ -95,6 +95,7 @@ stream_progress = Table(
     Column("event_time", _timestamp),
     Column("seen_at", _timestamp),
     Column("updated_at", _timestamp, nullable=False),
+    Column("topic_id", Uuid),
 )
 
 alert_cursor = Table(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from storage.errors import DatabaseUnreachable, DocumentRefused, SchemaMissing
+from storage.faults import meaning
 from storage.progress import Progress, record_progress
 from storage.tables import models
 
@@ -33,7 +33,6 @@ _TYPES = (
     "timestamptz uuid text text text text text text text text text[] int8 int2 text text "
     "float4 float4 float4 float8 float4"
 ).split()
-_UNDEFINED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _FIRST_DAY = date(2000, 1, 1)
 
 
@@ -74,21 +73,17 @@ class BatchWriter:
     def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
         """Store what is new of `batch` and return how many documents that was.
 
-        Raises `DatabaseUnreachable` (retry), `DocumentRefused` (isolate), `SchemaMissing` (migrate first); other
-        database errors come as they are. On any error nothing of the batch is stored.
+        Raises `TransientFault` (retry), `PermanentFault` (give up), `DocumentRefused` (isolate); other database errors
+        come as they are. On any error nothing of the batch is stored, unless the connection broke during the commit:
+        then it may be, and the next try changes nothing.
         """
         try:
             return self._write(batch, progress)
         except (DBAPIError, psycopg.Error) as error:  # COPY goes past SQLAlchemy, and so do its errors
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            reason = str(cause).strip().partition("\n")[0]
-            if isinstance(cause, psycopg.OperationalError):
-                raise DatabaseUnreachable(f"the database does not answer ({reason})") from error
-            if isinstance(cause, psycopg.DataError):
-                raise DocumentRefused(reason) from error
-            if isinstance(cause, _UNDEFINED):
-                raise SchemaMissing("the database lacks Newsquake's tables: run `newsquake db upgrade`") from error
-            raise
+            known = meaning(error)
+            if known is None:
+                raise
+            raise known from error
 
     def _write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress], *, again: bool = True) -> int:
         unique = {document.key: document for document in reversed(batch)}

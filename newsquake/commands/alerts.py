@@ -35,6 +35,7 @@ def list_command(
     from alerts.queries import list_alerts
     from storage import migrate
     from storage.engine import open_engine
+    from storage.faults import meaning
     from storage.settings import StorageSettings
 
     engine = open_engine(StorageSettings(), application="newsquake alerts")
@@ -42,7 +43,7 @@ def list_command(
     try:
         found = list_alerts(engine, limit=limit, state=state.value if state else None)
     except OperationalError as error:
-        raise migrate.unreachable(error) from error
+        raise meaning(error) or error from error
     if as_json:
         print_json({"alerts": found})
         return

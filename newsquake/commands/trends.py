@@ -77,6 +77,7 @@ def read_trends(
     from sqlalchemy.exc import OperationalError
 
     from storage import migrate
+    from storage.faults import meaning
     from storage.trends import newest_minute
     from storage.trends import trends as query
 
@@ -93,7 +94,7 @@ def read_trends(
             found = query(connection, since=start, until=end, bucket=width, topics=topics, stream=stream, lang=lang)
             return (start, end), found
     except OperationalError as error:
-        raise migrate.unreachable(error) from error
+        raise meaning(error) or error from error
 
 
 def trend_table(found: "Sequence[Trend]", window: tuple[datetime, datetime]) -> "Table":

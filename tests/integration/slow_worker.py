@@ -1,13 +1,16 @@
-"""The real worker with a classifier whose speed is known: `python slow_worker.py SECONDS_A_TEXT [POLLED]`.
+"""The real worker with a classifier whose speed is known: `python slow_worker.py SECONDS_A_TEXT [one-line]`.
 
-`POLLED` messages are read from Kafka at a time in place of the real number: a control of `test_flood`.
+With `one-line` it reads as much as it can get and lets the messages of all streams stand in one line: a control of
+`test_flood`.
 """
 
 import sys
 import time
 from collections.abc import Sequence
 
-from pipeline import app
+from pipeline.consumer import SliceConsumer
+from pipeline.inbox import Inbox
+from pipeline.processor import Processor
 from pipeline.settings import PipelineSettings
 from pipeline.worker import run_worker
 from storage.engine import open_engine
@@ -30,5 +33,8 @@ class Slow:
 
 
 if __name__ == "__main__":
-    app.POLLED = int(sys.argv[2]) if len(sys.argv) > 2 else app.POLLED
+    if "one-line" in sys.argv:
+        SliceConsumer._has_room = lambda consumer, topic: True  # type: ignore[method-assign]
+        Inbox._has_room = lambda inbox, stream: True  # type: ignore[method-assign]
+        Processor.submit = lambda self, stream, messages: self._inbox.put("news", messages)  # type: ignore[method-assign]
     sys.exit(run_worker(PipelineSettings(), open_engine(StorageSettings()), Slow(float(sys.argv[1]))))

@@ -6,10 +6,9 @@ The database and the broker are stand-ins that keep a diary; `tests/integration`
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
@@ -40,6 +39,8 @@ class Diary(BatchWriter):
         self.written: list[list[str]] = []
         self.events: list[str] = []
         self.streams: dict[str, str] = {}
+        self.offsets: dict[str, int] = {}
+        self.generations: list[int] = []
         self.refused = ""
         self.broken = False
         self.busy, self.free = threading.Event(), threading.Event()
@@ -62,11 +63,17 @@ class Diary(BatchWriter):
         self.events += [f"stored {document.text}" for document in batch]
         return len(batch)
 
-    async def send(self, letter: DeadLetter) -> None:
-        self.events.append(f"dead {letter.topic}{letter.offset}")
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        self.events += [f"dead {letter.topic}{letter.offset}" for letter in letters]
 
-    async def acknowledge(self, name: str) -> None:
-        self.events.append(f"acknowledged {name}")
+    def acknowledge(self, offsets: Mapping[tuple[str, int], int], generation: int) -> None:
+        """Offsets up to which all is stored, as the names of the messages that are newly below them."""
+        for (topic, _), offset in offsets.items():
+            before = self.offsets.get(topic, 0)
+            assert offset > before, "offsets never go back"
+            self.events += [f"acknowledged {topic}{number}" for number in range(before, offset)]
+            self.offsets[topic] = offset
+        self.generations.append(generation)
         self.moved.set()
 
     async def until(self, count: int) -> None:
@@ -76,13 +83,10 @@ class Diary(BatchWriter):
                 self.moved.clear()
                 await self.moved.wait()
 
-    def received(self, topic: str, *offsets: int, tokens: int = 10) -> list[Received]:
+    def received(self, topic: str, *offsets: int, tokens: int = 10, generation: int = 0) -> list[Received]:
         """Messages whose text is their topic and offset, in hand now."""
         now = asyncio.get_running_loop().time()
-        return [
-            Received(raw(topic, offset), now, tokens, partial(self.acknowledge, f"{topic}{offset}"))
-            for offset in offsets
-        ]
+        return [Received(raw(topic, offset), now, tokens, generation) for offset in offsets]
 
     @property
     def acknowledged(self) -> list[str]:
@@ -102,7 +106,15 @@ def start(diary: Diary, policy: Policy = POLICY) -> tuple[Processor, "asyncio.Ta
     tracker.observe(dict.fromkeys(partitions, 99), dict.fromkeys(partitions, 0), (), 0)
     tracker.reported()
     processor = Processor(
-        diary, diary, tracker, diary.send, streams=STREAMS, policy=policy, retry_for=1, clock=lambda: NOW
+        diary,
+        diary,
+        tracker,
+        diary.send,
+        diary.acknowledge,
+        streams=STREAMS,
+        policy=policy,
+        retry_for=1,
+        clock=lambda: NOW,
     )
     return processor, asyncio.create_task(processor.run())
 
@@ -156,14 +168,32 @@ def test_a_dead_letter_is_sent_before_anything_of_its_batch_is_acknowledged() ->
 
     async def scenario() -> None:
         async with running(diary) as processor:
-            invalid = Received(RawMessage("c", 0, 7, None, b"{"), 0, 1, partial(diary.acknowledge, "c7"))
-            await processor.submit("comment", [invalid])
+            await processor.submit("comment", [Received(RawMessage("c", 0, 0, None, b"{"), 0, 1)])
             await processor.submit("news", diary.received("n", 0))
             await diary.until(2)
 
     asyncio.run(scenario())
-    assert sorted(diary.acknowledged) == ["c7", "n0"]
-    assert diary.events.index("dead c7") < diary.events.index("acknowledged c7")
+    assert sorted(diary.acknowledged) == ["c0", "n0"]
+    assert diary.events.index("dead c0") < diary.events.index("acknowledged c0")
+
+
+def test_what_came_before_a_new_deal_of_partitions_is_stored_but_not_acknowledged() -> None:
+    diary = Diary()
+    diary.free.clear()
+
+    async def scenario() -> None:
+        async with running(diary) as processor:
+            await processor.submit("news", diary.received("n", *range(10)))
+            await asyncio.to_thread(diary.busy.wait, 5)
+            await processor.submit("news", diary.received("n", *range(10, 14)))
+            await processor.new_generation(1)
+            diary.free.set()
+            await processor.submit("news", diary.received("n", 0, 1, generation=1))
+            await diary.until(2)
+
+    asyncio.run(scenario())
+    assert diary.written == [[f"n{offset}" for offset in range(10)], ["n0", "n1"]], "those that waited are dropped"
+    assert diary.acknowledged == ["n0", "n1"]
 
 
 def test_a_document_that_the_database_refuses_is_isolated_from_both_streams() -> None:

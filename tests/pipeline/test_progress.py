@@ -1,6 +1,7 @@
 """What a worker knows of its partitions, and when it takes itself for stuck."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from pipeline.batches import RawMessage
 from pipeline.progress import DRAINED_AFTER, ProgressTracker
@@ -62,8 +63,26 @@ def test_messages_on_their_way_are_a_backlog_however_quiet_it_is() -> None:
 def test_a_backlog_that_stands_still_is_told_and_one_that_moves_is_not() -> None:
     known = tracker(A, B)
     known.observe({A: 10, B: 10}, {A: 0, B: 0}, set(), 0)
-    assert known.standing_still(now=0, bound=60) == []
+    assert [known.standing_still(now=second, bound=60) for second in range(31)] == [[]] * 31
     known.stored([Progress("news", 1, 5, 10)])
-    assert known.standing_still(now=61, bound=60) == [A]
+    told = [known.standing_still(now=second, bound=60) for second in range(31, 62)]
+    assert told == [[]] * 30 + [[A]]
     known.stored([Progress("news", 0, 10, 10), Progress("news", 1, 10, 10)])
-    assert known.standing_still(now=500, bound=60) == []
+    assert [known.standing_still(now=second, bound=60) for second in range(62, 500)] == [[]] * 438
+
+
+def test_seconds_in_which_the_process_was_stopped_do_not_count() -> None:
+    known = tracker(A)
+    known.observe({A: 10}, {A: 0}, set(), 0)
+    assert [known.standing_still(now=second, bound=60) for second in range(10)] == [[]] * 10
+    told = [known.standing_still(now=1000 + second, bound=60) for second in range(53)]
+    assert told == [[]] * 52 + [[A]]
+
+
+def test_progress_names_the_topic_that_its_offsets_count_in() -> None:
+    known = tracker(A)
+    topic_id = uuid4()
+    known.start({A: 5, B: 7}, {"news": topic_id})
+    assert known.stored_offsets == {A: 5}
+    assert known.observe({A: 9}, {A: 9}, set(), 0) == [Progress("news", 0, 5, 9, None, topic_id)]
+    assert known.after([message(A, 5)], {}) == [Progress("news", 0, 6, 9, None, topic_id)]
