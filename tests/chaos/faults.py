@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from pipeline import message, worker
+from pipeline import message, reporter, worker
 from pipeline.inbox import Received
 from pipeline.processor import Processor
 from pipeline.settings import Stream
 from storage import writer
-from storage.errors import DatabaseUnreachable
+from storage.errors import TransientFault
 from storage.progress import Progress
 from storage.writer import BatchWriter, ScoredDocument
 
@@ -30,15 +30,11 @@ def early() -> None:
 
     class AcknowledgesEarly(Processor):
         async def submit(self, stream: Stream, messages: Sequence[Received]) -> None:
-            for received in messages:
-                await received.acknowledge()
-            await super().submit(stream, [replace(received, acknowledge=_nothing) for received in messages])
+            raw = [received.message for received in messages]
+            self._stored({(record.topic, record.partition): record.offset + 1 for record in raw}, self._generation)
+            await super().submit(stream, messages)
 
     worker.Processor = AcknowledgesEarly
-
-
-async def _nothing() -> None:
-    await asyncio.sleep(0)
 
 
 def twice() -> None:
@@ -82,7 +78,7 @@ def swallow() -> None:
         def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
             try:
                 return super().write(batch, progress)
-            except DatabaseUnreachable:
+            except TransientFault:
                 return 0
 
     worker.BatchWriter = Swallows
@@ -103,6 +99,21 @@ def clock() -> None:
     message.AHEAD = timedelta(0)
 
 
+def silent() -> None:
+    """Says nothing of messages that retention took before they were read."""
+    reporter.announce = lambda partition, start, committed: None
+
+
+def nameless() -> None:
+    """Knows a topic by its name alone."""
+
+    class NoIds(worker.TopicIds):
+        def read(self) -> dict[str, UUID | None]:
+            return dict.fromkeys(super().read())
+
+    worker.TopicIds = NoIds
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "early": early,
     "twice": twice,
@@ -110,4 +121,6 @@ FAULTS: dict[str, Callable[[], None]] = {
     "swallow": swallow,
     "drop": drop,
     "clock": clock,
+    "silent": silent,
+    "nameless": nameless,
 }
