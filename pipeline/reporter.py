@@ -58,7 +58,7 @@ class Reporter:
         consumer.start_reading = self._start_reading
 
     async def run(self) -> None:
-        """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and what has kept it from reporting for too long."""
+        """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and what keeps it from reporting too long."""
         failing_since: float | None = None
         for turn in count():
             try:
