@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from uuid import UUID
 
 import structlog
@@ -57,14 +58,19 @@ class Reporter:
         consumer.start_reading = self._start_reading
 
     async def run(self) -> None:
-        """Report until cancelled. Raises `Stuck`, `TopicRecreated`."""
-        for turn in range(1 << 62):
+        """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and what keeps it from reporting too long."""
+        failing_since: float | None = None
+        for turn in count():
             try:
                 await self._report()
                 if turn % _IDS_EVERY == 0:
                     await self._check_ids()
+                failing_since = None
             except _UNREACHABLE as error:
+                failing_since = failing_since or time.monotonic()
                 log.warning("progress_not_reported", error=f"{type(error).__name__}: {error}".splitlines()[0])
+                if time.monotonic() - failing_since > self._bound:
+                    raise
             still = self._tracker.standing_still(now=time.monotonic(), bound=self._bound)
             if still:
                 raise Stuck(f"no progress for {self._bound:.0f} s on {', '.join(f'{t}/{p}' for t, p in still)}")

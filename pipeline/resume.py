@@ -63,7 +63,7 @@ def decide_start(
         return Start(beginning)
     if stored is not None and stored < committed:
         return Start(max(stored, beginning), Turn.DATABASE_BEHIND, lost=max(0, beginning - stored))
-    return Start(committed)
+    return Start(max(committed, beginning))
 
 
 def announce(partition: Partition, start: Start, committed: int | None) -> None:

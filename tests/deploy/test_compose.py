@@ -73,6 +73,7 @@ SCHEMA = {
                             "interval": _TEXT,
                             "timeout": _TEXT,
                             "retries": {"type": "integer"},
+                            "start_period": _TEXT,
                         },
                         "additionalProperties": False,
                     },
