@@ -45,7 +45,8 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
     try:
         world.traffic.send(experiment.backlog)
         world.traffic.flush()
-        world.ledger.start()
+        if experiment.audited:
+            world.ledger.start()
         world.fleet.add(workers)
         _wait_for_rows(world)
         with world.traffic.flowing(experiment.rate):
@@ -57,7 +58,7 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
         settled = time.monotonic() - healed
         world.fleet.remove_all()
         count = world.ledger.count(hung=hung, said=world.unsaid)
-        log = "" if count.clean or broken else _keep(world.folder / "worker.log")
+        log = "" if count.clean is not bool(broken) else _keep(world.folder / "worker.log")
         spent = time.monotonic() - began
         fleet, looks = world.fleet, world.ledger.looks
         return Outcome(

@@ -43,6 +43,7 @@ class Count:
     fallen: int  # committed offsets that fell
     hung: bool  # not everything stored in time
     said: str  # what should have been in the log and was not
+    where: list[str]  # the lost ones, in Kafka
 
     @property
     def clean(self) -> bool:
@@ -51,7 +52,7 @@ class Count:
 
 
 class Ledger:
-    """Counts one run. `start` the auditor, `settle` once all is healed, then `count`."""
+    """Counts one run. `start` the auditor, if it is to look, `settle` once all is healed, then `count`."""
 
     def __init__(self, direct: PipelineSettings, database: Engine, traffic: Traffic) -> None:
         self._settings = direct
@@ -74,10 +75,10 @@ class Ledger:
     def forget(self, topic: str) -> None:
         """The topic was deleted: its offsets begin anew."""
         with self._lock:
-            for partition in [p for p in {*self._audited, *self._committed} if p[0] == topic]:
-                self._audited.pop(partition, None)
-                self._committed.pop(partition, None)
-                self._traffic.forget(partition)
+            for known in (self._audited, self._committed):
+                for partition in [partition for partition in known if partition[0] == topic]:
+                    del known[partition]
+            self._traffic.forget(topic)
 
     def committed(self) -> dict[Partition, int]:
         """The group's committed offsets now; raises `KafkaError` or `PipelineError` while the broker is away."""
@@ -123,9 +124,10 @@ class Ledger:
 
     def count(self, *, hung: bool, said: str) -> Count:
         """The last look and the count. Workers must have left."""
-        self._stop.set()
-        self._thread.join()
-        self._look()
+        if self._thread.ident is not None:
+            self._stop.set()
+            self._thread.join()
+            self._look()
         missing, rows, sent = self.missing(), self.stored(), self._traffic.sent
         unique = set(rows)
         misfiled = self._letters.numbers - self._traffic.bad_sent
@@ -141,6 +143,7 @@ class Ledger:
             fallen=self.fallen,
             hung=hung,
             said=said,
+            where=self._traffic.places(missing),
         )
 
     def close(self) -> None:

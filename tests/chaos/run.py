@@ -92,7 +92,8 @@ class Suite:
             if not outcome.count.clean:
                 return
         self.uncaught.append(experiment.name)
-        self._console.print(f"{experiment.name} did not catch the fault {experiment.control!r}", style="bold red")
+        told = f"{experiment.name} did not catch the fault {experiment.control!r}; log: {outcome.log}"
+        self._console.print(told, style="bold red", soft_wrap=True)
 
     def _note(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -117,6 +118,7 @@ def _why(outcome: Outcome) -> str:
     told = [f"{name} {value}" for name in ("stray", "fallen") if (value := getattr(count, name))]
     told += ["not all stored in time"] if count.hung else []
     told += [f"not said: {count.said}"] if count.said else []
+    told += [f"lost: {', '.join(count.where)}"] if count.lost else []
     return "; ".join([*told, f"log: {outcome.log}"])
 
 

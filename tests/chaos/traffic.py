@@ -90,6 +90,7 @@ class Traffic:
         self.good: set[int] = set()
         self.bad: set[int] = set()
         self.offsets: dict[Partition, dict[int, int]] = defaultdict(dict)
+        self._former: list[tuple[Partition, dict[int, int]]] = []
 
     @property
     def acknowledged(self) -> int:
@@ -106,16 +107,32 @@ class Traffic:
         with self._lock:
             return sorted(self.offsets[partition].items())
 
-    def forget(self, partition: Partition) -> None:
-        """The partition was deleted; its offsets mean nothing any more."""
+    def forget(self, topic: str) -> None:
+        """The topic was deleted; its offsets mean nothing any more."""
         with self._lock:
-            self.offsets.pop(partition, None)
+            for partition in [partition for partition in self.offsets if partition[0] == topic]:
+                self._former.append((partition, self.offsets.pop(partition)))
 
-    def excuse(self, numbers: set[int]) -> None:
-        """Messages that the broker itself has dropped since: nobody can store them."""
+    def places(self, numbers: set[int]) -> list[str]:
+        """Where messages were, by partition: how many of them, and the first and last offset."""
+        found = []
         with self._lock:
-            self.good -= numbers
-            self.bad -= numbers
+            logs = [(f"{t}/{p} before its deletion", log) for (t, p), log in self._former]
+            logs += [(f"{t}/{p}", log) for (t, p), log in sorted(self.offsets.items())]
+        for name, log in logs:
+            offsets = sorted(offset for offset, number in log.items() if number in numbers)
+            if offsets:
+                found.append(f"{len(offsets)} in {name} ({offsets[0]}..{offsets[-1]} of {min(log)}..{max(log)})")
+        return found
+
+    def excuse(self, partition: Partition, first: int, end: int) -> None:
+        """The broker itself drops these offsets, from `first` to before `end`: nobody need store what was there."""
+        with self._lock:
+            dropped = {at: number for at, number in self.offsets[partition].items() if first <= at < end}
+            for at in dropped:
+                del self.offsets[partition][at]
+            self.good.difference_update(dropped.values())
+            self.bad.difference_update(dropped.values())
 
     def send(self, count: int) -> None:
         """Hand `count` new messages to the producer."""

@@ -22,6 +22,8 @@ class Experiment:
     """Messages a second while the trouble lasts, beside what it sends itself."""
     durable: bool = False
     """Whether it needs a broker whose data outlives its process, which has Kafka's administration too."""
+    audited: bool = True
+    """Whether committed offsets may neither fall nor run ahead; not where they count in a topic that is gone."""
     missing: Callable[[], str] = str
     """Says what this machine lacks for it; empty: nothing."""
     traffic: Mapping[str, object] = field(default_factory=dict)

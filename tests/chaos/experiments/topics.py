@@ -15,20 +15,36 @@ _SETTLE = 60.0
 
 def _recreated(world: World, rng: Random) -> None:
     """Each time more messages follow than the topic had before, so that an old offset lies among the new ones."""
-    for number, topic in enumerate(rng.sample(list(world.direct.topics), 2)):
-        running = number == 0
+    for number, how in enumerate((_before_their_eyes, _behind_their_backs, _while_they_are_away)):
         world.ledger.settle(_SETTLE)
         time.sleep(1.5)  # the last offsets are committed
-        if not running:
-            world.fleet.remove_all()
-        _recreate(world, topic)
-        if rng.random() < 0.5:
-            time.sleep(rng.uniform(0.0, 3.0))
-        world.traffic.send(2_000 + 500 * number)
-        world.traffic.flush()
-        if not running:
-            world.fleet.add(world.plan.workers)
+        how(world, rng.choice(list(world.direct.topics)), rng, 1_500 + 500 * number)
     time.sleep(2)
+
+
+def _before_their_eyes(world: World, topic: str, rng: Random, count: int) -> None:
+    _recreate(world, topic)
+    _send(world, count)
+
+
+def _behind_their_backs(world: World, topic: str, rng: Random, count: int) -> None:
+    """The workers cannot see the broker meanwhile, and find the topic as if nothing had happened."""
+    rng.choice((world.broker_proxy.stall, world.broker_proxy.refuse))()
+    _recreate(world, topic)
+    _send(world, count)
+    world.broker_proxy.heal()
+
+
+def _while_they_are_away(world: World, topic: str, rng: Random, count: int) -> None:
+    world.fleet.remove_all()
+    _recreate(world, topic)
+    _send(world, count)
+    world.fleet.add(world.plan.workers)
+
+
+def _send(world: World, count: int) -> None:
+    world.traffic.send(count)
+    world.traffic.flush()
 
 
 def _recreate(world: World, topic: str) -> None:
@@ -44,8 +60,7 @@ def _recreate(world: World, topic: str) -> None:
 def _retention(world: World, rng: Random) -> None:
     world.ledger.settle(_SETTLE)
     world.fleet.remove_all()
-    world.traffic.send(1_500)
-    world.traffic.flush()
+    _send(world, 1_500)
     committed = world.ledger.committed()
     cuts: dict[TopicPartition, int] = {}
     skipped: dict[tuple[str, int], int] = {}
@@ -55,13 +70,12 @@ def _retention(world: World, rng: Random) -> None:
             continue
         cuts[TopicPartition(*partition)] = cut = rng.randint(start + 1, end - 1)
         skipped[partition] = cut - start
-        world.traffic.excuse({number for offset, number in world.traffic.known(partition) if start <= offset < cut})
+        world.traffic.excuse(partition, start, cut)
     client = admin(world.direct)
     client.delete_records(cuts)
     client.close()
     world.fleet.add(world.plan.workers)
-    world.traffic.send(300)
-    world.traffic.flush()
+    _send(world, 300)
     world.ledger.settle(_SETTLE)
     told = _told(world.fleet.log)
     world.unsaid = ", ".join(f"{t}/{p}: {n} lost" for (t, p), n in skipped.items() if (t, p, n) not in told)
@@ -81,10 +95,11 @@ def _told(log: str) -> set[tuple[str, int, int]]:
 EXPERIMENTS = (
     Experiment(
         "topic-recreated",
-        "a topic is deleted and made again under running workers, another under stopped ones",
+        "topics are deleted and made again: before running workers, behind their backs, and while they are away",
         "nameless",
         _recreated,
         rate=0,
+        audited=False,
         durable=True,
     ),
     Experiment(
