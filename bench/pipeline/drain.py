@@ -16,8 +16,10 @@ from bench.pipeline.usage import cpu_seconds, resident_mb, spent
 from bench.pipeline.workers import Workers
 from storage.tables import documents, stream_progress
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds without a commit after which a run has failed."""
+READY = 180.0
+"""The same before the first commit: a model may have to be compiled."""
 _LOOK = 0.02
 _COUNT = 0.2
 
@@ -82,6 +84,7 @@ class _Lookout:
         self._total = total
         self._watch = watch
         self._patience = patience
+        self._limit = READY
         self.began = self._moved = time.perf_counter()
         self._stored = 0
         self.peak_mb = 0.0
@@ -93,6 +96,7 @@ class _Lookout:
             at = time.perf_counter()
             counted = count(self._connection) if self._progress() else 0
             if counted:
+                self._limit = self._patience
                 return before, time.perf_counter(), counted, cpu_seconds(self._workers.parts)
             before = at
             time.sleep(_LOOK)
@@ -117,10 +121,10 @@ class _Lookout:
         if stored != self._stored:
             self._stored, self._moved = stored, time.perf_counter()
             self._watch(min(stored, self._total), self._total)
-        elif time.perf_counter() - self._moved > self._patience:
+        elif (idle := time.perf_counter() - self._moved) > self._limit:
             raise BenchError(
                 f"{count(self._connection):,} of {self._total:,} messages are stored, and no more came in "
-                f"{self._patience:.0f} s: {self._workers.last_words()}"
+                f"{idle:.0f} s: {self._workers.last_words()}"
             )
         return stored
 

@@ -22,6 +22,7 @@ from kafka import KafkaProducer
 from sqlalchemy import Connection, Engine, func, select
 
 from bench.errors import BenchError
+from bench.pipeline.drain import READY
 from bench.pipeline.messages import Item
 from bench.pipeline.workers import Workers
 from pipeline.message import encode
@@ -58,6 +59,7 @@ class Pace(threading.Thread):
         self._settings = settings
         self._items = items
         self._rate = rate
+        self._ended = threading.Event()
         self._producer: Any = KafkaProducer(
             **settings.client_options(), acks="all", compression_type="lz4", linger_ms=_LINGER_MS
         )
@@ -67,7 +69,9 @@ class Pace(threading.Thread):
             began = time.perf_counter()
             for number, item in enumerate(self._items):
                 if (wait := began + number / self._rate - time.perf_counter()) > 0:
-                    time.sleep(max(wait, 0.002))  # a few at a time: waking for each would cost more than sending it
+                    self._ended.wait(max(wait, 0.002))  # a few at a time: waking costs more than sending
+                if self._ended.is_set():
+                    return
                 self.send(item)
             self._producer.flush(30)
         except Exception as error:  # told by whoever waits for the messages
@@ -81,7 +85,10 @@ class Pace(threading.Thread):
         self._producer.send(self._settings.topic(item.stream), key=message.source.encode(), value=encode(message))
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Publish no more, and let go of the broker."""
+        self._ended.set()
+        if self.ident:
+            self.join()
         self._producer.close(timeout=1)
 
 
@@ -106,15 +113,14 @@ def measure_latency(
     ahead, rest = items[:2], items[2:]
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         pace = Pace(settings, rest, rate)
-        seen = _Sight(connection, workers, pace, watch, patience)
+        seen = _Sight(connection, workers, pace, watch)
         try:
             for item in ahead:
                 pace.send(item)
-            seen.until(len(ahead), len(items))
+            seen.until(len(ahead), len(items), READY)
             pace.start()
-            seen.until(len(items), len(items))
+            seen.until(len(items), len(items), patience)
         finally:
-            pace.join(patience) if pace.ident else None
             pace.close()
     return _figures(pace.sent[len(ahead) :], seen, warm_up)
 
@@ -122,21 +128,18 @@ def measure_latency(
 class _Sight:
     """Which messages have been seen in the database, and when."""
 
-    def __init__(
-        self, connection: Connection, workers: Workers, pace: Pace, watch: Callable[[int, int], None], patience: float
-    ) -> None:
+    def __init__(self, connection: Connection, workers: Workers, pace: Pace, watch: Callable[[int, int], None]) -> None:
         self.at: dict[str, float] = {}
         self.looks: list[float] = []
         self._connection = connection
         self._workers = workers
         self._pace = pace
         self._watch = watch
-        self._patience = patience
         self._oldest = 0
         self._stored = -1
 
-    def until(self, count: int, total: int) -> None:
-        """Look until so many messages are seen."""
+    def until(self, count: int, total: int, patience: float) -> None:
+        """Look until so many messages are seen; the last of them may be `patience` seconds behind the one before."""
         moved = looked = time.perf_counter()
         while len(self.at) < count:
             self._workers.check()
@@ -148,7 +151,7 @@ class _Sight:
                 self._look()
                 moved = now if len(self.at) > before else moved
                 self._watch(len(self.at), total)
-            if self._pace.failed or now - moved > self._patience:
+            if self._pace.failed or now - moved > patience:
                 raise BenchError(
                     f"{len(self.at):,} of {len(self._pace.sent):,} messages are stored, and no more came in "
                     f"{now - moved:.0f} s: {self._pace.failed or self._workers.last_words()}"
