@@ -95,7 +95,7 @@ def pipeline(
     """Time the way from Kafka to the database: all of it, each part alone, and from publishing to a visible row.
 
     Starts servers and workers of its own and removes them; settings of the environment are not read. A full run takes
-    some three minutes on two cores.
+    some five minutes on two cores.
     """
     from bench.pipeline.run import Request, chosen, run
     from bench.pipeline.servers import BrokerKind
