@@ -46,7 +46,9 @@ class Workers:
         argv: Sequence[str] = WORKER,
         count: int = 1,
     ) -> None:
-        env, log = environment(pipeline, storage), servers.folder / f"{pipeline.group}.log"
+        # A worker that does not end in time is killed and leaves its scratch folder: inside that of the run.
+        env = environment(pipeline, storage) | {"TMPDIR": str(servers.folder)}
+        log = servers.folder / f"{pipeline.group}.log"
         self._servers = servers
         self._programs = [
             Program(
