@@ -23,6 +23,7 @@ from pipeline.dead_letters import DeadLetter
 from pipeline.inbox import Inbox, Received
 from pipeline.microbatch import Policy
 from pipeline.progress import Partition, ProgressTracker
+from pipeline.reasons import Reason
 from pipeline.retry import retry
 from pipeline.settings import Stream
 from storage.errors import DocumentRefused, TransientFault
@@ -145,8 +146,10 @@ class Processor:
             seconds=self._retry_for,
         )
         for letter in dead:
-            metrics.DEAD_LETTERS.labels("x").inc()
-            log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
+            metrics.DEAD_LETTERS.labels(letter.reason).inc()
+            log.warning(
+                "dead_letter", reason=letter.reason, error=letter.error, topic=letter.topic, offset=letter.offset
+            )
 
     async def _store(self, documents: Documents, covers: Sequence[RawMessage]) -> None:
         """One transaction: the documents, and the progress up to the last message that `covers` names."""
@@ -179,7 +182,7 @@ class Processor:
                 await self._store(part, [])
             except DocumentRefused as error:
                 if len(part) == 1:
-                    refused.append(part[0][0].dead(f"the database refused it: {error}"))
+                    refused.append(part[0][0].dead(Reason.DATABASE, f"the database refused it: {error}"))
                 else:
                     waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
         await self._store([], covers)
