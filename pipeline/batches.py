@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from pipeline.bisection import score_each
 from pipeline.dead_letters import DeadLetter
 from pipeline.errors import InvalidMessage
@@ -17,8 +19,7 @@ from pipeline.settings import Stream
 from storage.writer import ScoredDocument
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(msgspec.Struct, frozen=True):
     """One record as it came from Kafka; `replay_of` is its `replayed` header (`dead_letters.replay_of`)."""
 
     topic: str

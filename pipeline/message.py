@@ -21,6 +21,7 @@ AHEAD = timedelta(hours=24)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 _HAN = re.compile(r"[㐀-䶿一-鿿豈-﫿]")
+_NOT_LETTERS = re.compile(r"[\W_]+")
 _LANG = re.compile(r"^[A-Za-z]{2,8}(?=$|[-_])")
 
 Short = Annotated[str, msgspec.Meta(max_length=1000)]
@@ -114,6 +115,6 @@ def language(message: Message) -> str:
 def content_hash(message: Message) -> int:
     """Signed 64-bit hash of the text without case, width, punctuation, emoji and spacing: equal for copies."""
     folded = unicodedata.normalize("NFKC", message.scored_text).casefold()
-    letters = "".join(character for character in folded if character.isalnum())
+    letters = _NOT_LETTERS.sub("", folded)
     digest = hashlib.blake2b((letters or folded).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -94,13 +94,20 @@ class _Worker:
         if own:
             metrics.REBALANCES.inc()
             log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in own])
-            self._soon(self._remember_dead_letters(own))
-        self._tracker.assign(own)
-        self._soon(processor.new_generation(generation))
-
-    async def _remember_dead_letters(self, own: list[Partition]) -> None:
-        """What other workers, or this one in an earlier life, have dead-lettered of these partitions just now."""
         self._limit.assign(own)
+        self._tracker.assign(own)
+        task = asyncio.ensure_future(processor.new_generation(generation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_reading(self, reporter: Reporter, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """Before the first record of a deal is read: where to start, and which dead letters lie right before that."""
+        starts: Mapping[TP, int]
+        starts, _ = await asyncio.gather(reporter.start_reading(committed), self._remember_dead_letters(committed))
+        return starts
+
+    async def _remember_dead_letters(self, own: Iterable[Partition]) -> None:
+        """What other workers, or this one in an earlier life, have dead-lettered of these partitions just now."""
         if self._settings.dead_letter_run is None:
             return
         try:
@@ -108,15 +115,10 @@ class _Worker:
         except PipelineError as error:
             log.warning("dead_letters_not_read", error=str(error))
         else:
-            self._limit.assign(own, letters)
-
-    def _soon(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._limit.assign([(topic, number) for topic, number in own], letters)
 
     def _reporter(self, consumer: SliceConsumer) -> Reporter:
-        return Reporter(
+        reporter = Reporter(
             consumer,
             self._tracker,
             read=self._read,
@@ -125,6 +127,8 @@ class _Worker:
             bound=self._settings.patience,
             patience=min(60.0, self._settings.retry_for),
         )
+        consumer.start_reading = lambda committed: self._start_reading(reporter, committed)
+        return reporter
 
     async def _work(self, app: AppT, processor: Processor, reporter: Reporter) -> int:
         loop = asyncio.get_running_loop()

@@ -67,6 +67,10 @@ class Workers:
         self._guardian.watch(process.pid, signal.SIGTERM)
         return process
 
+    def set(self, name: str, value: str) -> None:
+        """An environment variable of workers that are started from now on."""
+        self._env[name] = value
+
     @property
     def log(self) -> str:
         """What all of them have logged."""
