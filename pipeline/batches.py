@@ -14,6 +14,7 @@ from pipeline.bisection import score_each
 from pipeline.dead_letters import DeadLetter
 from pipeline.errors import InvalidMessage
 from pipeline.message import Message, content_hash, decode, language
+from pipeline.metrics import SECONDS
 from pipeline.reasons import Reason
 from pipeline.settings import Stream
 from storage.writer import ScoredDocument
@@ -81,14 +82,10 @@ def score_batch(
     `streams` names the stream of each Kafka topic. All texts go to the classifier in one call; where that fails, the
     texts at fault are found by halving (`pipeline/bisection.py`), which raises the classifier's error where none is.
     """
-    valid: list[tuple[RawMessage, Message]] = []
-    dead: list[DeadLetter] = []
-    for record in raw:
-        try:
-            valid.append((record, decode(record.value, now=now)))
-        except InvalidMessage as error:
-            dead.append(record.dead(error.reason, str(error)))
-    scores = score_each([message.scored_text for _, message in valid], classifier.score)
+    with SECONDS.labels("decode").time():
+        valid, dead = _decoded(raw, now)
+    with SECONDS.labels("score").time():
+        scores = score_each([message.scored_text for _, message in valid], classifier.score)
     documents = []
     for (record, message), score in zip(valid, scores, strict=True):
         if isinstance(score, Exception):
@@ -96,6 +93,17 @@ def score_batch(
         else:
             documents.append((record, _document(message, score, streams[record.topic])))
     return ScoredBatch(documents, dead)
+
+
+def _decoded(raw: Sequence[RawMessage], now: datetime) -> tuple[list[tuple[RawMessage, Message]], list[DeadLetter]]:
+    valid = []
+    dead = []
+    for record in raw:
+        try:
+            valid.append((record, decode(record.value, now=now)))
+        except InvalidMessage as error:
+            dead.append(record.dead(error.reason, str(error)))
+    return valid, dead
 
 
 def _document(message: Message, score: Score, stream: Stream) -> ScoredDocument:
