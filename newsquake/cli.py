@@ -14,7 +14,7 @@ from alerts.errors import AlertsError
 from models.cli import model
 from models.errors import ModelError
 from newsquake import __version__
-from newsquake.commands import alerts, bench, db, publish, services, topics, trends
+from newsquake.commands import alerts, bench, db, dead_letters, publish, services, topics, trends
 from newsquake.errors import NewsquakeError
 from newsquake.logs import set_up_logs
 from pipeline.errors import PipelineError
@@ -32,6 +32,7 @@ app.add_typer(publish.app, name="publish")
 app.command("trends")(trends.trends)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(db.app, name="db")
 app.add_typer(model, name="model")
 app.add_typer(bench.app, name="bench")

@@ -16,6 +16,7 @@ from faust.types import AppT, StreamT
 
 from pipeline.batches import RawMessage
 from pipeline.consumer import HELD, SLICE, Slice, SliceConsumer
+from pipeline.dead_letters import replay_of
 from pipeline.inbox import Received
 from pipeline.microbatch import estimated_tokens
 from pipeline.processor import Processor
@@ -40,6 +41,7 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         producer_acks=-1,
         producer_compression_type="lz4",
         producer_max_request_size=DEAD_LETTER_BYTES,
+        producer_request_timeout=30,  # Faust's twenty minutes would hide a broker that swallows dead letters
         topic_disable_leader=True,
         topic_allow_declare=False,
         autodiscover=False,
@@ -89,7 +91,7 @@ def _received(part: Slice, arrived: float) -> list[Received]:
     topic, partition, generation = part.topic, part.partition, part.generation
     return [
         Received(
-            RawMessage(topic, partition, record.offset, record.key, record.value),
+            RawMessage(topic, partition, record.offset, record.key, record.value, replay_of(record.headers)),
             arrived,
             estimated_tokens(record.value),
             generation,

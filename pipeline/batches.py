@@ -8,30 +8,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import structlog
+import msgspec
 
+from pipeline.bisection import score_each
 from pipeline.dead_letters import DeadLetter
 from pipeline.errors import InvalidMessage
 from pipeline.message import Message, content_hash, decode, language
+from pipeline.metrics import SECONDS
+from pipeline.reasons import Reason
 from pipeline.settings import Stream
 from storage.writer import ScoredDocument
 
-log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class RawMessage:
-    """One record as it came from Kafka."""
+class RawMessage(msgspec.Struct, frozen=True):
+    """One record as it came from Kafka; `replay_of` is its `replayed` header (`dead_letters.replay_of`)."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    replay_of: str | None = None
 
-    def dead(self, error: str) -> DeadLetter:
-        """This message as a dead letter with its reason."""
-        return DeadLetter(error, self.topic, self.partition, self.offset, self.key, self.value)
+    def dead(self, reason: Reason, error: str) -> DeadLetter:
+        """This message as a dead letter: the kind of failure, and the sentence that tells the case."""
+        return DeadLetter(reason, error, self.topic, self.partition, self.offset, self.key, self.value, self.replay_of)
 
 
 class Score(Protocol):
@@ -78,43 +79,31 @@ def score_batch(
 ) -> ScoredBatch:
     """Decode, validate and classify; what fails becomes a dead letter and stops nobody else.
 
-    `streams` names the stream of each Kafka topic. All texts go to the classifier in one call.
-
-    Raises the classifier's error only where it fails for every text, since then the classifier is broken, not a text.
+    `streams` names the stream of each Kafka topic. All texts go to the classifier in one call; where that fails, the
+    texts at fault are found by halving (`pipeline/bisection.py`), which raises the classifier's error where none is.
     """
-    valid: list[tuple[RawMessage, Message]] = []
-    dead: list[DeadLetter] = []
-    for record in raw:
-        try:
-            valid.append((record, decode(record.value, now=now)))
-        except InvalidMessage as error:
-            dead.append(record.dead(str(error)))
-    scores = _score([message.scored_text for _, message in valid], classifier)
+    with SECONDS.labels("decode").time():
+        valid, dead = _decoded(raw, now)
+    with SECONDS.labels("score").time():
+        scores = score_each([message.scored_text for _, message in valid], classifier.score)
     documents = []
     for (record, message), score in zip(valid, scores, strict=True):
         if isinstance(score, Exception):
-            dead.append(record.dead(f"the classifier failed: {score}"))
+            dead.append(record.dead(Reason.CLASSIFIER, f"the classifier failed: {str(score) or type(score).__name__}"))
         else:
             documents.append((record, _document(message, score, streams[record.topic])))
     return ScoredBatch(documents, dead)
 
 
-def _score(texts: Sequence[str], classifier: Classifier) -> Sequence[Score | Exception]:
-    if not texts:
-        return []
-    try:
-        return classifier.score(texts)
-    except Exception as error:
-        log.warning("batch_failed_scoring_one_by_one", error=str(error), texts=len(texts))
-        scores: list[Score | Exception] = []
-        for text in texts:
-            try:
-                scores.extend(classifier.score([text]))
-            except Exception as single:
-                scores.append(single)
-        if len(texts) > 1 and all(isinstance(score, Exception) for score in scores):
-            raise
-        return scores
+def _decoded(raw: Sequence[RawMessage], now: datetime) -> tuple[list[tuple[RawMessage, Message]], list[DeadLetter]]:
+    valid = []
+    dead = []
+    for record in raw:
+        try:
+            valid.append((record, decode(record.value, now=now)))
+        except InvalidMessage as error:
+            dead.append(record.dead(error.reason, str(error)))
+    return valid, dead
 
 
 def _document(message: Message, score: Score, stream: Stream) -> ScoredDocument:

@@ -42,7 +42,7 @@ _LAST_COMMIT = 2.0
 
 Record = Any  # aiokafka's ConsumerRecord, without types
 Starts = Mapping[TP, int]
-StartReading = Callable[["SliceConsumer", Mapping[TP, int | None]], Awaitable[Starts]]
+StartReading = Callable[[Mapping[TP, int | None]], Awaitable[Starts]]
 """Given the committed offset of each partition dealt to this worker, where to start reading each."""
 
 
@@ -71,18 +71,14 @@ class Slice(ConsumerMessage):  # type: ignore[misc]
         self.size = sum(len(record.value or b"") for record in records)
 
 
-async def _from_the_committed(consumer: "SliceConsumer", committed: Mapping[TP, int | None]) -> Starts:
-    beginnings = await consumer.earliest_offsets(*committed)
-    return {tp: beginnings[tp] if offset is None else offset for tp, offset in committed.items()}
-
-
 class SliceConsumer(Consumer):  # type: ignore[misc]
     """Delivers slices in order, without holes or repetitions within a deal of partitions. For the event loop only."""
 
     def __post_init__(self) -> None:
         self.generation = 0
         """Number of the current deal of partitions; what came in an earlier one is neither committed nor counted."""
-        self.start_reading: StartReading = _from_the_committed
+        self.start_reading: StartReading
+        """Set by the worker before it starts."""
         self.dealt: Callable[[int, frozenset[TP]], None] = lambda generation, partitions: None
         """Called with each new deal, before any record of it is read."""
         self.holes: list[tuple[TP, int, int]] = []
@@ -151,7 +147,7 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
             TP(tp.topic, tp.partition): offset if offset is not None and offset >= 0 else None
             for tp, offset in found.items()
         }
-        starts = await self.start_reading(self, committed)
+        starts = await self.start_reading(committed)
         await self.seek_wait(starts)
         if generation == self.generation:
             self._committed_offset.update(committed)

@@ -1,14 +1,18 @@
 """Errors of the pipeline.
 
 PipelineError
-├── InvalidMessage        bytes that are no valid message: never retried, goes to the dead-letter topic
-├── InvalidSource         a file that cannot be read as messages: a mistake of the caller
-├── BrokerUnreachable     no Kafka answers: worth a retry
-├── TopicsMissing         the topics are not there: run `newsquake topics create`
-├── TopicRecreated        a topic was deleted and made anew under a running worker: start again
-├── Stuck                 a backlog stands still: the process must be replaced
-└── PortInUse             the health port is taken
+├── InvalidMessage           bytes that are no valid message: never retried, goes to the dead-letter topic
+├── InvalidSource            a file that cannot be read as messages: a mistake of the caller
+├── BrokerUnreachable        no Kafka answers: worth a retry
+├── TopicsMissing            the topics are not there: run `newsquake topics create`
+├── TopicRecreated           a topic was deleted and made anew under a running worker: start again
+├── Stuck                    a backlog stands still: the process must be replaced
+├── PortInUse                the health port is taken
+├── DeadLetterMissing        no dead letter stands at the offset that was asked for: a mistake of the caller
+└── DeadLetterLimitReached   too many messages are invalid to go on: the worker stops, nothing more is acknowledged
 """
+
+from pipeline.reasons import Reason
 
 
 class PipelineError(Exception):
@@ -16,7 +20,15 @@ class PipelineError(Exception):
 
 
 class InvalidMessage(PipelineError):
-    """Bytes that do not decode to a valid message. Retrying cannot help."""
+    """Bytes that do not decode to a valid message, or a document that cannot be stored. Retrying cannot help."""
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(reason, sentence)
+        self.reason = reason
+        self._sentence = sentence
+
+    def __str__(self) -> str:
+        return self._sentence
 
 
 class InvalidSource(PipelineError):
@@ -41,3 +53,14 @@ class Stuck(PipelineError):
 
 class PortInUse(PipelineError):
     """The health port cannot be listened on."""
+
+
+class DeadLetterMissing(PipelineError):
+    """The dead-letter topic has no letter at that offset: there never was one, or retention has removed it."""
+
+
+class DeadLetterLimitReached(PipelineError):
+    """A partition brings more invalid messages than are worth dead-lettering: a producer or this release is broken.
+
+    Never retried in the process: it must end, and a person must look. The messages are still in Kafka.
+    """

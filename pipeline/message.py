@@ -1,7 +1,7 @@
 """The wire format: what a Kafka value must be, checked once, here.
 
-`decode` turns raw bytes into a `Message` or raises `InvalidMessage` with one clear reason; nothing else escapes it,
-whatever the bytes are. `encode` is its inverse for publishers.
+`decode` turns raw bytes into a `Message` or raises `InvalidMessage` with its `Reason` and one clear sentence; nothing
+else escapes it, whatever the bytes are. `encode` is its inverse for publishers.
 """
 
 import hashlib
@@ -14,12 +14,14 @@ from uuid import UUID
 import msgspec
 
 from pipeline.errors import InvalidMessage
+from pipeline.reasons import Reason
 
 MAX_BYTES = 1 << 20  # of one Kafka value: 20,000 characters of text fit many times over
 AHEAD = timedelta(hours=24)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 _HAN = re.compile(r"[㐀-䶿一-鿿豈-﫿]")
+_NOT_LETTERS = re.compile(r"[\W_]+")
 _LANG = re.compile(r"^[A-Za-z]{2,8}(?=$|[-_])")
 
 Short = Annotated[str, msgspec.Meta(max_length=1000)]
@@ -58,19 +60,19 @@ _encoder = msgspec.json.Encoder()
 def decode(value: bytes | None, *, now: datetime) -> Message:
     """Decode and validate one Kafka value; `published_at` comes back in UTC. Raises `InvalidMessage`, nothing else."""
     if value is None:
-        raise InvalidMessage("empty value (a tombstone)")
+        raise InvalidMessage(Reason.TOMBSTONE, "empty value (a tombstone)")
     if len(value) > MAX_BYTES:
-        raise InvalidMessage(f"{len(value):,} bytes, at most {MAX_BYTES:,} are allowed")
+        raise InvalidMessage(Reason.TOO_LARGE, f"{len(value):,} bytes, at most {MAX_BYTES:,} are allowed")
     try:
         message = _decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise InvalidMessage(f"invalid message: {error}") from None
+        raise InvalidMessage(Reason.INVALID, f"invalid message: {error}") from None
     except msgspec.DecodeError as error:
-        raise InvalidMessage(f"not JSON: {error}") from None
+        raise InvalidMessage(Reason.NOT_JSON, f"not JSON: {error}") from None
     except UnicodeDecodeError as error:
-        raise InvalidMessage(f"not UTF-8: byte {error.start}") from None
+        raise InvalidMessage(Reason.NOT_UTF8, f"not UTF-8: byte {error.start}") from None
     except RecursionError:
-        raise InvalidMessage("not JSON that can be read: nested too deeply") from None
+        raise InvalidMessage(Reason.NOT_JSON, "not JSON that can be read: nested too deeply") from None
     return validate(message, now=now)
 
 
@@ -79,18 +81,20 @@ def validate(message: Message, *, now: datetime) -> Message:
     try:
         published_at = message.published_at.astimezone(UTC)
     except OverflowError:
-        raise InvalidMessage("published_at is out of range") from None
+        raise InvalidMessage(Reason.BAD_TIME, "published_at is out of range") from None
     if published_at > now + AHEAD:
-        raise InvalidMessage(f"published_at {published_at:%Y-%m-%dT%H:%M:%SZ} is more than 24 h ahead of now")
+        raise InvalidMessage(
+            Reason.BAD_TIME, f"published_at {published_at:%Y-%m-%dT%H:%M:%SZ} is more than 24 h ahead of now"
+        )
     if published_at < EARLIEST:
-        raise InvalidMessage("published_at is before 1970")
+        raise InvalidMessage(Reason.BAD_TIME, "published_at is before 1970")
     if not message.text.strip():
-        raise InvalidMessage("text is blank")
+        raise InvalidMessage(Reason.INVALID, "text is blank")
     for name in ("id", "source", "text", "title", "url", "author", "lang"):
         if "\0" in (getattr(message, name) or ""):
-            raise InvalidMessage(f"{name} holds a null character")
+            raise InvalidMessage(Reason.INVALID, f"{name} holds a null character")
     if any("\0" in entity for entity in message.entities):
-        raise InvalidMessage("entities hold a null character")
+        raise InvalidMessage(Reason.INVALID, "entities hold a null character")
     return msgspec.structs.replace(message, published_at=published_at)
 
 
@@ -111,6 +115,6 @@ def language(message: Message) -> str:
 def content_hash(message: Message) -> int:
     """Signed 64-bit hash of the text without case, width, punctuation, emoji and spacing: equal for copies."""
     folded = unicodedata.normalize("NFKC", message.scored_text).casefold()
-    letters = "".join(character for character in folded if character.isalnum())
+    letters = _NOT_LETTERS.sub("", folded)
     digest = hashlib.blake2b((letters or folded).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -19,10 +19,12 @@ from aiokafka.errors import KafkaError
 
 from pipeline import metrics
 from pipeline.batches import Classifier, RawMessage, ScoredBatch, score_batch
+from pipeline.dead_letter_limit import DeadLetterLimit
 from pipeline.dead_letters import DeadLetter
 from pipeline.inbox import Inbox, Received
 from pipeline.microbatch import Policy
 from pipeline.progress import Partition, ProgressTracker
+from pipeline.reasons import Reason
 from pipeline.retry import retry
 from pipeline.settings import Stream
 from storage.errors import DocumentRefused, TransientFault
@@ -39,7 +41,8 @@ class Processor:
     """Runs micro-batches through the classifier and the writer. `submit` from the agents, `run` once.
 
     `streams` names the stream of each Kafka topic, `policy` bounds the micro-batches. `stored` is told the next offset
-    of each partition, by generation, once all before it is in the database or in the dead-letter topic.
+    of each partition, by generation, once all before it is in the database or in the dead-letter topic; `limit` says
+    when so many are dead that the worker must stop.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Processor:
         progress: ProgressTracker,
         send_dead_letters: Callable[[Sequence[DeadLetter]], Awaitable[None]],
         stored: Callable[[Mapping[Partition, int], int], None],
+        limit: DeadLetterLimit,
         *,
         streams: Mapping[str, Stream],
         policy: Policy,
@@ -60,6 +64,7 @@ class Processor:
         self._progress = progress
         self._send_dead_letters = send_dead_letters
         self._stored = stored
+        self._limit = limit
         self._streams = streams
         self._retry_for = retry_for
         self._clock = clock
@@ -123,6 +128,7 @@ class Processor:
             await self._store(scored.documents, messages)
         except DocumentRefused:
             dead += await self._isolate(scored.documents, messages)
+        self._limit.observe([received.message for received in batch], dead)
         if dead:
             await self._bury(dead)
 
@@ -145,8 +151,10 @@ class Processor:
             seconds=self._retry_for,
         )
         for letter in dead:
-            metrics.DEAD_LETTERS.labels("x").inc()
-            log.warning("dead_letter", error=letter.error, topic=letter.topic, offset=letter.offset)
+            metrics.DEAD_LETTERS.labels(letter.reason).inc()
+            log.warning(
+                "dead_letter", reason=letter.reason, error=letter.error, topic=letter.topic, offset=letter.offset
+            )
 
     async def _store(self, documents: Documents, covers: Sequence[RawMessage]) -> None:
         """One transaction: the documents, and the progress up to the last message that `covers` names."""
@@ -179,7 +187,7 @@ class Processor:
                 await self._store(part, [])
             except DocumentRefused as error:
                 if len(part) == 1:
-                    refused.append(part[0][0].dead(f"the database refused it: {error}"))
+                    refused.append(part[0][0].dead(Reason.DATABASE, f"the database refused it: {error}"))
                 else:
                     waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
         await self._store([], covers)

@@ -55,7 +55,6 @@ class Reporter:
         self.written_at: float | None = None
         """When the database last took a report (monotonic)."""
         self._dealt = asyncio.Event()
-        consumer.start_reading = self._start_reading
 
     async def run(self) -> None:
         """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and what keeps it from reporting too long."""
@@ -83,10 +82,10 @@ class Reporter:
             async with asyncio.timeout(1):
                 await self._dealt.wait()
 
-    async def _start_reading(self, consumer: SliceConsumer, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to start each partition; waits for broker and database within bounds."""
+    async def start_reading(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Where to start each partition of a new deal; waits for broker and database within bounds."""
         tried = retry(
-            lambda: self._decide(consumer, committed),
+            lambda: self._decide(committed),
             what="finding where to start reading",
             on=_UNREACHABLE,
             seconds=self._patience,
@@ -95,10 +94,10 @@ class Reporter:
         self._dealt.set()
         return starts
 
-    async def _decide(self, consumer: SliceConsumer, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+    async def _decide(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         async with asyncio.timeout(30):
-            beginnings = await consumer.earliest_offsets(*committed)
-            ends = await consumer.highwaters(*committed)
+            beginnings = await self._consumer.earliest_offsets(*committed)
+            ends = await self._consumer.highwaters(*committed)
             ids = await asyncio.to_thread(self._read_ids)
             remembered = await asyncio.to_thread(self._read)
         starts = {}

@@ -34,7 +34,7 @@ class TopicIds:
                 self._close()
                 raise BrokerUnreachable(f"{self._settings.broker} gave no topic ids: {error}") from error
         found = {topic["name"]: topic.get("topic_id") for topic in described if not topic.get("error_code")}
-        return {name: None if topic_id in (None, _NONE) else topic_id for name, topic_id in found.items()}
+        return {name: _known(topic_id) for name, topic_id in found.items()}
 
     def close(self) -> None:
         """Give the connection up."""
@@ -45,3 +45,9 @@ class TopicIds:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _known(topic_id: object) -> UUID | None:
+    """kafka-python gives ids as text; brokers without ids give none, or zero."""
+    found = UUID(str(topic_id)) if topic_id else _NONE
+    return None if found == _NONE else found

@@ -19,6 +19,7 @@ from pipeline.settings import PipelineSettings
 
 STREAM_BYTES = 8 << 20  # oversized values must reach the worker, which dead-letters them with a reason
 DEAD_LETTER_BYTES = STREAM_BYTES + (1 << 20)
+_FOR_EVER = {"retention.ms": "-1"}  # a dead letter waits for people, who may take longer than a week
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def create_topics(settings: PipelineSettings) -> list[str]:
                 name,
                 num_partitions=1 if dead else settings.partitions,
                 replication_factor=settings.replication,
-                topic_configs={"max.message.bytes": str(limit)},
+                topic_configs={"max.message.bytes": str(limit)} | (_FOR_EVER if dead else {}),
             )
             if name not in existing:
                 try:

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -23,8 +23,10 @@ from pipeline import metrics
 from pipeline.app import add_agents, create_app
 from pipeline.batches import Classifier
 from pipeline.consumer import SliceConsumer
+from pipeline.dead_letter_archive import recent
+from pipeline.dead_letter_limit import DeadLetterLimit
 from pipeline.dead_letters import DeadLetterTopic
-from pipeline.errors import Stuck
+from pipeline.errors import PipelineError, Stuck
 from pipeline.health import Health
 from pipeline.microbatch import Policy
 from pipeline.processor import Processor
@@ -55,6 +57,8 @@ class _Worker:
         self._classifier = classifier
         self._tracker = ProgressTracker()
         self._topic_ids = TopicIds(settings)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._limit = DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_run)
 
     async def run(self) -> int:
         with tempfile.TemporaryDirectory(prefix="newsquake-") as scratch:
@@ -76,28 +80,45 @@ class _Worker:
             self._tracker,
             DeadLetterTopic(app, settings.dead_letter_topic).send,
             consumer.stored,
+            self._limit,
             streams=settings.topics,
             policy=Policy(settings.max_wait, settings.token_budget, settings.batch_size),
             retry_for=settings.retry_for,
         )
-        ours = settings.topics.keys()
-        deals: set[asyncio.Task[None]] = set()
-
-        def dealt(generation: int, partitions: frozenset[TP]) -> None:
-            own = sorted((tp.topic, tp.partition) for tp in partitions if tp.topic in ours)
-            if own:
-                metrics.REBALANCES.inc()
-                log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in own])
-            self._tracker.assign(own)
-            task = asyncio.ensure_future(processor.new_generation(generation))
-            deals.add(task)
-            task.add_done_callback(deals.discard)
-
-        consumer.dealt = dealt
+        consumer.dealt = lambda generation, partitions: self._dealt(processor, generation, partitions)
         return processor
 
+    def _dealt(self, processor: Processor, generation: int, partitions: frozenset[TP]) -> None:
+        """Start over with the partitions that the group's coordinator gave us; none while it makes up its mind."""
+        own = sorted((tp.topic, tp.partition) for tp in partitions if tp.topic in self._settings.topics)
+        if own:
+            metrics.REBALANCES.inc()
+            log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in own])
+        self._limit.assign(own)
+        self._tracker.assign(own)
+        task = asyncio.ensure_future(processor.new_generation(generation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_reading(self, reporter: Reporter, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """Before the first record of a deal is read: where to start, and which dead letters lie right before that."""
+        starts: Mapping[TP, int]
+        starts, _ = await asyncio.gather(reporter.start_reading(committed), self._remember_dead_letters(committed))
+        return starts
+
+    async def _remember_dead_letters(self, own: Iterable[Partition]) -> None:
+        """What other workers, or this one in an earlier life, have dead-lettered of these partitions just now."""
+        if self._settings.dead_letter_run is None:
+            return
+        try:
+            letters = await asyncio.to_thread(recent, self._settings, self._settings.dead_letter_run)
+        except PipelineError as error:
+            log.warning("dead_letters_not_read", error=str(error))
+        else:
+            self._limit.assign([(topic, number) for topic, number in own], letters)
+
     def _reporter(self, consumer: SliceConsumer) -> Reporter:
-        return Reporter(
+        reporter = Reporter(
             consumer,
             self._tracker,
             read=self._read,
@@ -106,6 +127,8 @@ class _Worker:
             bound=self._settings.patience,
             patience=min(60.0, self._settings.retry_for),
         )
+        consumer.start_reading = lambda committed: self._start_reading(reporter, committed)
+        return reporter
 
     async def _work(self, app: AppT, processor: Processor, reporter: Reporter) -> int:
         loop = asyncio.get_running_loop()

@@ -6,12 +6,12 @@ Kafka's offsets, which follows the commit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, Engine, select, text
@@ -36,8 +36,7 @@ _TYPES = (
 _FIRST_DAY = date(2000, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredDocument:
+class ScoredDocument(msgspec.Struct, frozen=True):
     """One document with its score. `published_at` is UTC; `negative + neutral + positive` is about 1."""
 
     key: UUID

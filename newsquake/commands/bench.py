@@ -1,4 +1,4 @@
-"""`newsquake bench`: what the classifier's engine is worth on this machine, against its peers."""
+"""`newsquake bench`: what the classifier's engine and the pipeline are worth on this machine, against their peers."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -19,9 +19,11 @@ class Model(StrEnum):
     BASE = "base"
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `engine` a command of its own while it is the only one."""
+class Broker(StrEnum):
+    """Brokers that can be started."""
+
+    TANSU = "tansu"
+    KAFKA = "kafka"
 
 
 @app.command()
@@ -60,6 +62,54 @@ def engine(
         singles=12 if quick else 60,
         models=(only.value,) if only else MODELS,
         ablation=ablation,
+    )
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(request, progress.stage)
+    if as_json:
+        print_json(document)
+        return
+    for made in tables(document):
+        show(made)
+    for line in remarks(document):
+        typer.echo(line)
+
+
+@app.command()
+def pipeline(
+    messages: Annotated[int, typer.Option(min=100, help="Messages that wait in the topics.")] = 50_000,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="JSONL with `text`, plain or gzip, or a folder of it; the package's corpus if not given."),
+    ] = None,
+    broker: Annotated[
+        Broker | None, typer.Option(help="Apache Kafka where NEWSQUAKE_KAFKA_HOME is set, else Tansu, if not given.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    skip: Annotated[
+        str | None,
+        typer.Option(help="Not these, with commas: raw-consumer, writer-alone, engine-alone, end-to-end, plumbing, …"),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="5,000 messages: a look, no figure to quote.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Time the way from Kafka to the database: all of it, each part alone, and from publishing to a visible row.
+
+    Starts servers and workers of its own and removes them; settings of the environment are not read. A full run takes
+    some five minutes on two cores.
+    """
+    from bench.pipeline.run import Request, chosen, run
+    from bench.pipeline.servers import BrokerKind
+    from bench.pipeline.tables import remarks, tables
+    from models.progress import TrainingProgress
+
+    request = Request(
+        messages=min(messages, 5_000) if quick else messages,
+        texts=texts,
+        broker=BrokerKind(broker.value) if broker else None,
+        workers=workers,
+        skip=chosen(skip),
+        latency_s=6.0 if quick else 25.0,
+        warm_up_s=2.0 if quick else 5.0,
     )
     with TrainingProgress(Console(stderr=True)) as progress:
         document = run(request, progress.stage)

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from newsquake.servers.postgres import Postgres
 from newsquake.stack.guardian import Guardian
 from pipeline.settings import PipelineSettings
 from pipeline.topics import create_topics
@@ -66,6 +67,10 @@ class Workers:
         self._started.append(process)
         self._guardian.watch(process.pid, signal.SIGTERM)
         return process
+
+    def set(self, name: str, value: str) -> None:
+        """An environment variable of workers that are started from now on."""
+        self._env[name] = value
 
     @property
     def log(self) -> str:
@@ -132,3 +137,12 @@ def eventually(holds: Callable[[], bool], *, within: float, what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {within:.0f} s: {what}"
         time.sleep(0.1)
+
+
+@pytest.fixture
+def own_postgres(server_dir: Path, guardian: Guardian, topic_names: Callable[[str], str]) -> Iterator[Postgres]:
+    """A PostgreSQL server that a test may kill."""
+    server = Postgres(server_dir / topic_names("pg"), server_dir / "own-postgres.log", watch=guardian.watch)
+    server.start()
+    yield server
+    server.stop(2)

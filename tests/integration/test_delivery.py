@@ -82,6 +82,7 @@ def test_sigterm_ends_the_worker_in_ten_seconds_and_the_next_one_goes_on(
     eventually(lambda: count(database) >= 3_000, within=90, what="everything stored")
     assert ids(database) == list(range(3_000))
     assert rollups(database) == recount(database)
+    assert "messages_lost" not in workers.log and "offsets_moved" not in workers.log, "nothing unusual happened"
 
 
 def test_every_malformed_message_becomes_a_dead_letter_and_stops_nobody(

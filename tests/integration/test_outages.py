@@ -27,15 +27,6 @@ from tests.storage.rows import recount, rollups
 OUTAGE = 10.0  # seconds
 
 
-@pytest.fixture
-def own_postgres(server_dir: Path, guardian: Guardian, topic_names: Callable[[str], str]) -> Iterator[Postgres]:
-    """A PostgreSQL server that a test may kill."""
-    server = Postgres(server_dir / topic_names("pg"), server_dir / "own-postgres.log", watch=guardian.watch)
-    server.start()
-    yield server
-    server.stop(2)
-
-
 def test_the_worker_waits_while_the_database_is_gone_and_then_goes_on(
     own_postgres: Postgres, pipeline: PipelineSettings, tmp_path: Path, guardian: Guardian
 ) -> None:

@@ -35,7 +35,19 @@ def nobody() -> str:
 
 def test_help_names_every_command() -> None:
     shown = newsquake("--help").stdout
-    for command in ("up", "worker", "scheduler", "publish", "trends", "alerts", "topics", "db", "model", "bench"):
+    for command in (
+        "up",
+        "worker",
+        "scheduler",
+        "publish",
+        "trends",
+        "alerts",
+        "topics",
+        "dead-letters",
+        "db",
+        "model",
+        "bench",
+    ):
         assert command in shown
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.batches import RawMessage, score_batch
+from pipeline.reasons import Reason
 from pipeline.settings import Stream
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -47,11 +48,17 @@ def test_a_text_that_breaks_the_classifier_is_isolated_from_its_batch() -> None:
     batch = [raw(0, "fine"), raw(1, "poison"), RawMessage("t", 0, 2, None, b"\xff"), raw(3, "fine too")]
     scored = score_batch(batch, streams=STREAMS, classifier=Fragile(), now=NOW)
     assert [message.offset for message, _ in scored.documents] == [0, 3]
-    assert sorted((letter.offset, letter.error) for letter in scored.dead) == [
-        (1, "the classifier failed: cannot read this"),
-        (2, "not JSON: JSON is malformed: invalid character (byte 0)"),
+    assert sorted((letter.offset, letter.reason, letter.error) for letter in scored.dead) == [
+        (1, Reason.CLASSIFIER, "the classifier failed: cannot read this"),
+        (2, Reason.NOT_JSON, "not JSON: JSON is malformed: invalid character (byte 0)"),
     ]
     assert scored.dead[0].value == b"\xff" or scored.dead[1].value == b"\xff"
+
+
+def test_a_message_that_was_replayed_and_fails_again_says_of_which_letter() -> None:
+    record = RawMessage("t", 3, 9, b"k", b"{", replay_of="0@17")
+    scored = score_batch([record], streams=STREAMS, classifier=Fragile(), now=NOW)
+    assert (scored.dead[0].reason, scored.dead[0].headers["replayed"]) == (Reason.NOT_JSON, b"0@17")
 
 
 def test_a_classifier_that_fails_on_everything_is_broken_not_the_texts() -> None:
@@ -62,6 +69,7 @@ def test_a_classifier_that_fails_on_everything_is_broken_not_the_texts() -> None
 def test_a_dead_letter_carries_its_coordinates_and_reason() -> None:
     scored = score_batch([RawMessage("t", 3, 9, b"k", None)], streams=STREAMS, classifier=Fragile(), now=NOW)
     assert scored.dead[0].headers == {
+        "reason": b"tombstone",
         "error": b"empty value (a tombstone)",
         "topic": b"t",
         "partition": b"3",

@@ -1,6 +1,7 @@
 """The wire format: what is accepted, what is not, and that nothing but `InvalidMessage` ever comes out."""
 
 import json
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InvalidMessage
 from pipeline.message import MAX_BYTES, content_hash, decode, encode, language
+from pipeline.reasons import Reason
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 GOOD: dict[str, object] = {
@@ -68,6 +70,25 @@ def test_a_malformed_message_is_refused_with_its_reason(name: str) -> None:
     raw, reason = MALFORMED[name]
     with pytest.raises(InvalidMessage, match=reason):
         decode(raw, now=NOW)
+
+
+KINDS = {
+    Reason.TOMBSTONE: ["tombstone"],
+    Reason.TOO_LARGE: ["5 MB"],
+    Reason.NOT_UTF8: ["bad UTF-8"],
+    Reason.NOT_JSON: ["empty", "bad JSON", "deep nesting", "lone surrogate"],
+    Reason.BAD_TIME: ["year 9999", "year 9999 westward", "year 1 eastward", "before 1970", "25 h ahead"],
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_each_refusal_is_of_one_kind(name: str) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        decode(MALFORMED[name][0], now=NOW)
+    expected = [reason for reason, names in KINDS.items() if name in names] or [Reason.INVALID]
+    assert [caught.value.reason] == expected
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (copy.reason, str(copy)) == (caught.value.reason, str(caught.value))
 
 
 def test_the_size_limit_leaves_room_for_the_longest_text() -> None:

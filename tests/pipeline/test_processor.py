@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.batches import RawMessage
+from pipeline.dead_letter_limit import DeadLetterLimit
 from pipeline.dead_letters import DeadLetter
+from pipeline.errors import DeadLetterLimitReached
 from pipeline.inbox import Received
 from pipeline.microbatch import Policy
 from pipeline.processor import Processor
@@ -111,6 +113,7 @@ def start(diary: Diary, policy: Policy = POLICY) -> tuple[Processor, "asyncio.Ta
         tracker,
         diary.send,
         diary.acknowledge,
+        DeadLetterLimit(0.5, 5),
         streams=STREAMS,
         policy=policy,
         retry_for=1,
@@ -286,3 +289,20 @@ def test_a_message_alone_goes_after_max_wait() -> None:
             return asyncio.get_running_loop().time() - began
 
     assert 0.05 <= asyncio.run(scenario()) < 2
+
+
+def test_too_many_invalid_messages_end_the_run_before_any_letter_of_theirs_is_sent() -> None:
+    diary = Diary()
+
+    async def scenario() -> None:
+        processor, run = start(diary)
+        invalid = [Received(RawMessage("c", 0, offset, None, b"{"), 0, 1) for offset in range(6)]
+        await processor.submit("news", diary.received("n", 0))
+        await processor.submit("comment", invalid)
+        async with asyncio.timeout(5):
+            await run
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(scenario())
+    assert caught.group_contains(DeadLetterLimitReached, match="c/0: 6 messages in a row are invalid")
+    assert diary.events == ["stored n0"], "what is valid is stored, and comes again"
