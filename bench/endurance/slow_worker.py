@@ -1,7 +1,8 @@
 """The real worker, its classifier slow and blind: `python -m bench.endurance.slow_worker SECONDS [hoard]`.
 
-Each text takes SECONDS. With `hoard` it takes in whatever Kafka has: the control of the backlog's benchmark, which
-must see such a worker grow.
+Each text takes SECONDS, but those of the first micro-batch nothing, so that the first commit comes before the worker
+has read much. With `hoard` it takes in whatever Kafka has: the control of the backlog's benchmark, which must see such a
+worker grow.
 """
 
 import sys
@@ -23,10 +24,13 @@ class Slow(Constant):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._begun = False
 
     def score(self, texts: Sequence[str]) -> list[Answer]:
         """Answers in due time."""
-        time.sleep(len(texts) * self._seconds)
+        if self._begun:
+            time.sleep(len(texts) * self._seconds)
+        self._begun = True
         return Constant.score(self, texts)
 
 
