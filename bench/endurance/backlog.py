@@ -1,7 +1,8 @@
 """Memory before a million waiting messages, against the same worker before hardly any.
 
-Both run at the same time, each on topics, a group and a database of its own; so does, where it is asked for, a worker
-that hoards (`slow_worker`), which shows that the figure would tell. Speed plays no part here.
+All run at the same time, each with a group and a database of its own, for speed plays no part here. Beside those two
+goes a worker without a model before the same million, which tells what the pipeline holds from what the model does;
+and, where it is asked for, one that hoards, which shows that the figure would tell.
 """
 
 import tempfile
@@ -27,7 +28,8 @@ from storage.engine import open_engine
 
 FEW = 300
 """Messages of the backlog that is as good as none."""
-HOARDING = ("-m", "bench.endurance.slow_worker", "0.002", "hoard")
+PLUMBING = ("-m", "bench.endurance.slow_worker", "0.002")
+HOARDING = (*PLUMBING, "hoard")
 _CHUNK = 10_000
 _LOOK = 0.02
 
@@ -43,6 +45,8 @@ class Request:
     """File or folder; the corpus without one."""
     distinct: int = DISTINCT
     broker: BrokerKind | None = None
+    plumbing: bool = True
+    """Whether a worker without a model takes part."""
     control: bool = False
     """Whether a worker that holds all it can read takes part."""
     worker: Sequence[str] = WORKER
@@ -70,21 +74,22 @@ def backlog(servers: Servers, load: Load, request: Request, watch: Watch) -> dic
     took = time.perf_counter() - began
     mean = load.bytes / load.published
     _publish(few, load, FEW)
+    others = ({"plumbing": PLUMBING} if request.plumbing else {}) | ({"control": HOARDING} if request.control else {})
     with ExitStack() as stack:
         watched = {
             "waiting": _Watched(stack, servers, waiting, request.worker, request.messages),
             "empty": _Watched(stack, servers, few, request.worker, FEW),
         }
-        if request.control:
-            hoarding = waiting.model_copy(update={"group": f"{waiting.group}-control"})
-            watched["control"] = _Watched(stack, servers, hoarding, HOARDING, request.messages)
+        for name, worker in others.items():
+            own = waiting.model_copy(update={"group": f"{waiting.group}-{name}"})
+            watched[name] = _Watched(stack, servers, own, worker, request.messages)
         _look_at(list(watched.values()), request.seconds, watch)
         found = {name: one.figures() for name, one in watched.items()}
     if not found["waiting"]["left"]:
         raise BenchError(f"all {request.messages:,} messages were stored meanwhile: let more of them wait")
     return found | {
         "growth_mb": found["waiting"]["growth_mb"],
-        "empty_growth_mb": found["empty"]["growth_mb"],
+        **{f"{name}_growth_mb": found[name]["growth_mb"] for name in ("empty", *others)},
         "against_empty_mb": found["waiting"]["peak_mb"] - found["empty"]["peak_mb"],
         "messages": request.messages,
         "seconds": request.seconds,

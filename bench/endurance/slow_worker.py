@@ -1,8 +1,8 @@
 """The real worker, its classifier slow and blind: `python -m bench.endurance.slow_worker SECONDS [hoard]`.
 
 Each text takes SECONDS, but those of the first micro-batch nothing, so that the first commit comes before the worker
-has read much. With `hoard` it takes in whatever Kafka has: the control of the backlog's benchmark, which must see such a
-worker grow.
+has read much. With `hoard` it takes in whatever Kafka has: the control of the backlog's benchmark, which must see such
+a worker grow.
 """
 
 import sys

@@ -164,7 +164,8 @@ def backlog(
 ) -> None:
     """Measure what a worker holds while a million messages wait, against the same worker before hardly any.
 
-    Takes some three minutes on two cores. With --control, memory for every waiting message: about 1 GB a million.
+    Beside them a worker without a model tells the pipeline's memory from the model's. Takes some three minutes on two
+    cores. With --control, memory for every waiting message: about 1 GB a million.
     """
     from bench.endurance.backlog import Request, run
     from bench.endurance.tables import backlog_remarks, backlog_tables
