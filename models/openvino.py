@@ -86,8 +86,8 @@ class OpenVinoBackend:
 
 
 _KERNELS = 200
-"""Kernels that are kept for shapes seen before. Nearly every micro-batch has shapes of its own: with OpenVINO's default a
-worker grew by 120 MB a minute for as long as anybody watched, and was not faster for it."""
+"""Kernels that are kept for shapes seen before. Nearly every micro-batch has shapes of its own: with OpenVINO's own
+default a worker at full load grew by 120 MB a minute, and was not faster for it."""
 
 
 def _requests(core: Any, model: Any, bfloat16: bool, threads: int, streams: int) -> list[Any]:
