@@ -125,8 +125,8 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
                 await self.commit()
         except TimeoutError:
             log.warning("last_commit_timed_out", seconds=_LAST_COMMIT)
+        self._deal(frozenset())  # before Faust forgets what is committed, or the next commit would repeat old offsets
         await super().on_partitions_revoked(revoked)
-        self._deal(frozenset())
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin a new deal; reading starts once `perform_seek` has set the offsets."""

@@ -43,6 +43,7 @@ class ProgressTracker:
     def assign(self, partitions: Iterable[Partition]) -> None:
         """Start over with the partitions that the group's coordinator gave us."""
         self._assigned = frozenset(partitions)
+        self._topic_ids = {}
         self._next = {}
         self._end = {}
         self._moved = {}
@@ -103,13 +104,13 @@ class ProgressTracker:
 
         The last offsets of a partition need not be messages: transactions end with markers. A partition that the
         consumer has read to its end, with nothing left to acknowledge for some seconds (`now`: monotonic), is stored to
-        its end.
+        its end. Partitions that have not started (`start`) are passed over: the consumer's position says nothing yet.
         """
         for partition, end in ends.items():
-            if partition not in self._assigned:
+            stored = self._next.get(partition)
+            if stored is None:
                 continue
             self._end[partition] = end
-            stored = self._next.setdefault(partition, positions.get(partition, 0))
             if stored >= end or partition not in drained or positions.get(partition, 0) < end:
                 self._drained.pop(partition, None)
             elif self._drained.setdefault(partition, (now, stored))[1] != stored:

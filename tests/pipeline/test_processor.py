@@ -105,6 +105,7 @@ def start(diary: Diary, policy: Policy = POLICY) -> tuple[Processor, "asyncio.Ta
     tracker = ProgressTracker()
     partitions = [(topic, 0) for topic in STREAMS]
     tracker.assign(partitions)
+    tracker.start(dict.fromkeys(partitions, 0), {})
     tracker.observe(dict.fromkeys(partitions, 99), dict.fromkeys(partitions, 0), (), 0)
     tracker.reported()
     processor = Processor(

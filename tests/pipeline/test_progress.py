@@ -16,8 +16,10 @@ def message(partition: tuple[str, int], offset: int) -> RawMessage:
 
 
 def tracker(*partitions: tuple[str, int]) -> ProgressTracker:
+    """Partitions that are read from offset 0 on."""
     made = ProgressTracker()
     made.assign(partitions)
+    made.start(dict.fromkeys(partitions, 0), {})
     return made
 
 
@@ -86,3 +88,20 @@ def test_progress_names_the_topic_that_its_offsets_count_in() -> None:
     assert known.stored_offsets == {A: 5}
     assert known.observe({A: 9}, {A: 9}, set(), 0) == [Progress("news", 0, 5, 9, None, topic_id)]
     assert known.after([message(A, 5)], {}) == [Progress("news", 0, 6, 9, None, topic_id)]
+
+
+def test_a_partition_says_nothing_before_it_is_known_where_it_starts() -> None:
+    """Else its old position would be written beside the id of a topic that was made anew, and taken for stored."""
+    known = tracker(A)
+    known.start({A: 7}, {"news": uuid4()})
+    known.assign([A, B])
+    assert known.observe({A: 9, B: 9}, {A: 5, B: 5}, set(), 0) == []
+    known.reported()
+    assert not known.is_ready
+    known.start({A: 1, B: 2}, {})
+    assert known.observe({A: 9, B: 9}, {A: 5, B: 5}, set(), 0) == [
+        Progress("news", 0, 1, 9),
+        Progress("news", 1, 2, 9),
+    ]
+    known.reported()
+    assert known.is_ready
