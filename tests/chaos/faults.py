@@ -7,10 +7,10 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from pipeline import message, reporter, worker
