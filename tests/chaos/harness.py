@@ -1,6 +1,7 @@
 """One run of one experiment: a backlog, workers, trouble under traffic, healing, and the count."""
 
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def _wait_for_rows(world: World) -> None:
 
 def _keep(log: Path) -> str:
     """Copy a log to where it outlives the servers' folder."""
-    kept = Path("/tmp") / f"newsquake-chaos-{log.parent.name}.log"
+    kept = Path(tempfile.gettempdir()) / f"newsquake-chaos-{log.parent.name}.log"
     if log.exists():
         shutil.copy(log, kept)
     return str(kept)

@@ -19,9 +19,9 @@ from tests.chaos.harness import Outcome, run
 from tests.chaos.servers import Servers
 
 _TRIES = 3  # in which a control must be caught
-_SHORT = ("worker-sigkill", "network-database", "broker-crash", "rebalance-storm", "poison-flood")
+_SHORT = ("worker-sigkill", "network-database", "broker-crash")
 _SHORT_TANSU = tuple("broker-outage" if name == "broker-crash" else name for name in _SHORT)
-_SHORT_CONTROLS = ("worker-sigkill", "network-database")
+_SHORT_CONTROLS = ("network-database",)
 _HEAD = (
     "experiment",
     "workers",
