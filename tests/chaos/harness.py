@@ -10,7 +10,7 @@ from random import Random
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.chaos.experiments.base import Experiment
-from tests.chaos.ledger import Count
+from tests.chaos.ledger import STILL, VERY_STILL, Count
 from tests.chaos.servers import Servers
 from tests.chaos.world import Plan, World
 
@@ -55,7 +55,8 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
         servers.heal()
         healed = time.monotonic()
         world.traffic.flush()
-        hung = not world.ledger.settle(_CONTROL_SETTLE_SECONDS if broken else _SETTLE_SECONDS)
+        patience = _CONTROL_SETTLE_SECONDS if broken else _SETTLE_SECONDS
+        hung = not world.ledger.settle(patience, still=STILL if experiment.audited else VERY_STILL)
         settled = time.monotonic() - healed
         world.fleet.remove_all()
         count = world.ledger.count(hung=hung, said=world.unsaid)

@@ -24,7 +24,8 @@ from tests.chaos.traffic import Partition, Traffic
 from tests.storage.rows import recount, rollups
 
 _EVERY = 0.25  # seconds between two looks of the auditor
-_STILL = 5.0  # seconds without a change, with nothing left to read, after which what is missing is lost
+STILL = 5.0  # seconds without a change, with nothing left to read, after which what is missing is lost
+VERY_STILL = 20.0  # the same where committed offsets may be wrong until workers have noticed
 _IDS = text("SELECT id FROM documents")
 
 
@@ -106,8 +107,11 @@ class Ledger:
             rows = set(self.stored())
             return (self._traffic.good - rows) | (self._traffic.bad - self._letters.numbers)
 
-    def settle(self, seconds: float) -> bool:
-        """Wait until nothing is missing or nothing more can come; False where neither was so in time."""
+    def settle(self, seconds: float, *, still: float = STILL) -> bool:
+        """Wait until nothing is missing or nothing more can come; False where neither was so in time.
+
+        Nothing more can come once all offsets are committed and `still` seconds have brought nothing.
+        """
         deadline = time.monotonic() + seconds
         before, since = -1, time.monotonic()
         while time.monotonic() < deadline:
@@ -117,7 +121,7 @@ class Ledger:
                     return True
                 if len(missing) != before or not self._read_to_the_end():
                     before, since = len(missing), time.monotonic()
-                elif time.monotonic() - since > _STILL:
+                elif time.monotonic() - since > still:
                     return True
             time.sleep(0.2)
         return False
