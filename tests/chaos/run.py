@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=lambda text: [int(part) for part in text.split(",")], default=[1, 3])
     parser.add_argument("--only", nargs="+", choices=list(EXPERIMENTS), metavar="NAME", help=", ".join(EXPERIMENTS))
-    parser.add_argument("--short", action="store_true", help="five experiments, one seed, two workers, two controls")
+    parser.add_argument("--short", action="store_true", help="three experiments, one seed, two workers, one control")
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, the rest on stderr")
     options = parser.parse_args()
