@@ -35,6 +35,7 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         broker_rebalance_timeout=12,
         broker_commit_interval=1,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=10_000,  # else a topic that was made anew would wait five minutes to be noticed
         stream_wait_empty=False,
         broker_max_poll_records=SLICE,
         stream_buffer_maxsize=2 * (HELD + SLICE),  # never full: the consumer holds back before

@@ -6,7 +6,7 @@ were made anew, and raises `Stuck` when a backlog stands still.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from itertools import count
 from uuid import UUID
@@ -40,6 +40,7 @@ class Reporter:
         *,
         read: Callable[[], dict[Partition, Progress]],
         write: Callable[[list[Progress]], None],
+        topics: Collection[str],
         topic_ids: Callable[[], dict[str, UUID | None]],
         bound: float,
         patience: float,
@@ -48,6 +49,7 @@ class Reporter:
         self._tracker = tracker
         self._read = read
         self._write = write
+        self._topics = topics
         self._read_ids = topic_ids
         self._ids: dict[str, UUID | None] = {}
         self._bound = bound
@@ -114,7 +116,8 @@ class Reporter:
     async def _check_ids(self) -> None:
         """Raise `TopicRecreated` where a topic is another one than when its partitions were dealt."""
         now = await asyncio.to_thread(self._read_ids)
-        for topic, known in self._ids.items():
+        for topic in self._topics:
+            known = self._ids.get(topic)
             if topic not in now:
                 log.error("topic_missing", topic=topic, hint="it was deleted; run `newsquake topics create`")
             elif known and now[topic] and now[topic] != known:

@@ -123,6 +123,7 @@ class _Worker:
             self._tracker,
             read=self._read,
             write=self._write,
+            topics=self._settings.topics,
             topic_ids=self._topic_ids.read,
             bound=self._settings.patience,
             patience=min(60.0, self._settings.retry_for),
