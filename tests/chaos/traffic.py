@@ -48,10 +48,11 @@ MALFORMED: tuple[Callable[[int], bytes | None], ...] = (
 )
 """Values that must become dead letters, by number; a tombstone has its number in the key alone."""
 
-LARGE: tuple[Callable[[int], bytes | None], ...] = (
+LARGE: tuple[Callable[[int], bytes | None], ...] = (  # brokers bound the compressed size: the last is 80 kB to them
     lambda number: _fields(number, published_at="2026-03-10T12:00:00Z", text="x" * 8_000_000),
     lambda number: b"chaos-%d" % number + bytes(2_000_000),
     lambda number: b"chaos-%d" % number + b"\xf0\x9f" * 4_000_000,
+    lambda number: b"chaos-%d" % number + bytes(20_000_000),
 )
 
 
