@@ -16,12 +16,11 @@ from faust.types import AppT, StreamT
 
 from pipeline.batches import RawMessage
 from pipeline.consumer import HELD, SLICE, Slice, SliceConsumer
-from pipeline.dead_letters import replay_of
+from pipeline.dead_letters import LARGEST_LETTER, replay_of
 from pipeline.inbox import Received
 from pipeline.microbatch import estimated_tokens
 from pipeline.processor import Processor
 from pipeline.settings import PipelineSettings, Stream
-from pipeline.topics import DEAD_LETTER_BYTES
 
 
 def create_app(settings: PipelineSettings, scratch: str) -> AppT:
@@ -41,7 +40,7 @@ def create_app(settings: PipelineSettings, scratch: str) -> AppT:
         stream_buffer_maxsize=2 * (HELD + SLICE),  # never full: the consumer holds back before
         producer_acks=-1,
         producer_compression_type="lz4",
-        producer_max_request_size=DEAD_LETTER_BYTES,
+        producer_max_request_size=LARGEST_LETTER,
         producer_request_timeout=30,  # Faust's twenty minutes would hide a broker that swallows dead letters
         topic_disable_leader=True,
         topic_allow_declare=False,

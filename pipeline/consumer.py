@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import IllegalStateError
-from faust.transport.drivers.aiokafka import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
@@ -37,6 +37,9 @@ _LOOK = 0.02
 """Seconds until a topic that was passed over is looked at again; Faust's second would starve the classifier."""
 _WAIT = 0.25
 """Seconds that an idle consumer waits for records before it looks around."""
+_FETCH_WAIT = 100
+"""Milliseconds that the broker may hold a fetch back. Messages were found to arrive up to half of it late, and Faust
+asks for 1,500."""
 _LAST_COMMIT = 2.0
 """Seconds that the last commit before a rebalance may take."""
 
@@ -71,6 +74,13 @@ class Slice(ConsumerMessage):  # type: ignore[misc]
         self.size = sum(len(record.value or b"") for record in records)
 
 
+class _PromptThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_WAIT
+        return consumer
+
+
 class SliceConsumer(Consumer):  # type: ignore[misc]
     """Delivers slices in order, without holes or repetitions within a deal of partitions. For the event loop only."""
 
@@ -89,6 +99,9 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
         self._stored: dict[TP, int] = {}
         self._held: Counter[str] = Counter()
         self._held_bytes: Counter[str] = Counter()
+
+    def _new_consumer_thread(self) -> _PromptThread:
+        return _PromptThread(self, loop=self.loop, beacon=self.beacon)
 
     def stored(self, offsets: Mapping[tuple[str, int], int], generation: int) -> None:
         """Everything below these offsets is in the database or in the dead-letter topic, so they may be committed."""

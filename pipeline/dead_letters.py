@@ -8,9 +8,9 @@ know a letter by its original coordinates (`pipeline/dead_letter_archive.py`).
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 from faust.types import AppT
 from faust.types.transports import ProducerT
@@ -22,6 +22,12 @@ REPLAYED = "replayed"
 NULL_KEY = "null-key"
 """Header of a dead letter without key and value: clients refuse to send such a record, so its key is empty."""
 
+CUT = "cut-from"
+"""Header of a dead letter whose value no producer could send whole: the size in bytes that it was cut from."""
+LARGEST_LETTER = 64 << 20
+"""Bytes of a letter before compression: a value that compresses well may be many times what a topic takes."""
+
+_CUT_TO = 1 << 20
 _ERROR_BYTES = 1_000
 _REPLAYED_CHARACTERS = 100  # whoever writes into the streams writes this header
 
@@ -38,6 +44,14 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     replay_of: str | None = None
+    cut_from: int | None = None
+
+    @property
+    def cut(self) -> "DeadLetter":
+        """This letter with the first megabyte of its value, for one that no topic takes: else it would stop its
+        partition for good. The whole value stays in Kafka at its coordinates, for as long as its topic keeps it."""
+        value = self.value or b""
+        return replace(self, value=value[:_CUT_TO], cut_from=len(value))
 
     @property
     def headers(self) -> dict[str, bytes]:
@@ -53,6 +67,8 @@ class DeadLetter:
             made[REPLAYED] = self.replay_of.encode("utf-8", "backslashreplace")
         if self.key is None and self.value is None:
             made[NULL_KEY] = b"1"
+        if self.cut_from is not None:
+            made[CUT] = str(self.cut_from).encode()
         return made
 
 
@@ -93,12 +109,20 @@ class DeadLetterTopic:
             # Faust wraps what callers retry on.
             refused = error.__cause__ if isinstance(error.__cause__, KafkaError) else error
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        failures = [outcome for outcome in (*outcomes, refused) if isinstance(outcome, BaseException)]
+        too_large = [isinstance(outcome, MessageSizeTooLargeError) for outcome in outcomes]
+        failures = [
+            outcome
+            for outcome, size in zip((*outcomes, refused), (*too_large, False), strict=True)
+            if isinstance(outcome, BaseException) and not size
+        ]
         if failures:
             raise failures[0]
+        await self.send([letter.cut for letter, size in zip(letters, too_large, strict=True) if size])
 
     async def _hand_over(self, producer: ProducerT, letter: DeadLetter) -> "asyncio.Future[object]":
         """Into the producer's buffer; the future is done when Kafka has acknowledged it."""
+        if len(letter.value or b"") > LARGEST_LETTER - _CUT_TO:
+            letter = letter.cut
         null = letter.key is None and letter.value is None
         acknowledged: asyncio.Future[object] = await producer.send(
             self._topic,

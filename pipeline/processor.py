@@ -9,7 +9,7 @@ pass are retried with back-off; what is left ends the worker, which a supervisor
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -78,10 +78,10 @@ class Processor:
         """Hand messages over, in order; waits while their stream has two micro-batches waiting (back-pressure)."""
         await self._inbox.put(stream, messages)
 
-    async def new_generation(self, generation: int) -> None:
-        """Partitions are dealt out anew: what waits from before is somebody's again, if it is not stored by then."""
+    def new_generation(self, generation: int) -> Coroutine[object, object, None]:
+        """Partitions are dealt out anew, from now on; await the rest, which drops what waits from before."""
         self._generation = generation
-        await self._inbox.forget_before(generation)
+        return self._inbox.forget_before(generation)
 
     async def run(self) -> None:
         """Process until cancelled or until something fails for good; that error is raised."""
@@ -165,7 +165,7 @@ class Processor:
             if document.published_at <= latest:
                 times[partition] = max(times.get(partition, document.published_at), document.published_at)
         progress = self._progress.after(covers, times)
-        loop = asyncio.get_running_loop()
+        loop, generation = asyncio.get_running_loop(), self._generation
         rows = [document for _, document in documents]
         new = await retry(
             lambda: loop.run_in_executor(self._writing, self._writer.write, rows, progress),
@@ -175,7 +175,8 @@ class Processor:
         )
         metrics.DOCUMENTS.inc(new)
         metrics.REPEATS.inc(len(rows) - new)
-        self._progress.stored(progress)
+        if generation == self._generation:  # else these offsets may count in a topic that is gone
+            self._progress.stored(progress)
 
     async def _isolate(self, documents: Documents, covers: Sequence[RawMessage]) -> list[DeadLetter]:
         """Write by halves after the database refused some value of the batch; what it refuses becomes dead letters."""
