@@ -86,8 +86,10 @@ class OpenVinoBackend:
 
 
 _KERNELS = 200
-"""Kernels that are kept for shapes seen before. Nearly every micro-batch has shapes of its own: with OpenVINO's own
-default a worker at full load grew by 120 MB a minute, and was not faster for it."""
+"""Kernels that are kept for shapes of single texts seen before; there are few such shapes."""
+_KERNELS_A_LANE = 64
+"""The same for micro-batches, nearly every one of which has shapes of its own. With OpenVINO's own default a worker at
+full load grew by 120 MB a minute, and was not faster for it."""
 
 
 def _requests(core: Any, model: Any, bfloat16: bool, threads: int, streams: int) -> list[Any]:
@@ -97,7 +99,7 @@ def _requests(core: Any, model: Any, bfloat16: bool, threads: int, streams: int)
         "NUM_STREAMS": streams,
         "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
         "ENABLE_CPU_PINNING": False,  # workers that share a machine would be pinned to the same cores
-        "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS,
+        "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS if streams == 1 else _KERNELS_A_LANE,
     }
     compiled = core.compile_model(model, "CPU", options)
     return [compiled.create_infer_request() for _ in range(streams)]
