@@ -87,7 +87,7 @@ class OpenVinoBackend:
 
 _KERNELS = 200
 """Kernels that are kept for shapes of single texts seen before; there are few such shapes."""
-_KERNELS_A_LANE = 64
+_KERNELS_A_LANE = 32
 """The same for micro-batches, nearly every one of which has shapes of its own. With OpenVINO's own default a worker at
 full load grew by 120 MB a minute, and was not faster for it."""
 
