@@ -37,7 +37,7 @@ _LOOK = 0.02
 """Seconds until a topic that was passed over is looked at again; Faust's second would starve the classifier."""
 _WAIT = 0.25
 """Seconds that an idle consumer waits for records before it looks around."""
-_FETCH_WAIT = 100
+_FETCH_WAIT = 30
 """Milliseconds that the broker may hold a fetch back. Messages were found to arrive up to half of it late, and Faust
 asks for 1,500."""
 _LAST_COMMIT = 2.0

@@ -37,7 +37,7 @@ class PipelineSettings(BaseSettings):
         le=1 << 20,
         description="tokens in a micro-batch at most; a message counts for 256 at most",
     )
-    max_wait: float = Field(default=0.1, gt=0, le=10, description="seconds that a message waits for company")
+    max_wait: float = Field(default=0.03, gt=0, le=10, description="seconds that a message waits for company")
     retry_for: float = Field(
         default=300, gt=0, description="seconds to retry a fault that passes, before the worker exits"
     )
