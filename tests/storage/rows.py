@@ -44,11 +44,11 @@ _RECOUNT = text("""
            count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
            count(*) FILTER (WHERE sentiment = 'positive') AS positive,
            round(sum(score)::numeric, 4) AS score_sum
-    FROM documents JOIN scores USING (published_at, key)
+    FROM documents JOIN scores USING (published_at, key) WHERE counted
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""")
 _ROLLUPS = text("""
     SELECT bucket, topic, stream, lang, n, negative, neutral, positive, round(score_sum::numeric, 4) AS score_sum
-    FROM sentiment_minute ORDER BY 1, 2, 3, 4""")
+    FROM sentiment_minute WHERE n <> 0 ORDER BY 1, 2, 3, 4""")
 
 
 def recount(database: Engine) -> list[tuple[object, ...]]:
