@@ -89,8 +89,8 @@ document_search = Table(
     Column("words", TSVECTOR, nullable=False),
 )
 
-search_queue = Table(
-    "search_queue",
+index_queue = Table(
+    "index_queue",
     metadata,
     Column("entry_id", BigInteger, primary_key=True),
     Column("keys", ARRAY(Uuid), nullable=False),

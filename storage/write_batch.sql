@@ -1,5 +1,5 @@
 -- One micro-batch, exactly once. Reads the staging table that COPY has just filled; only documents whose key is new
--- are stored, counted and queued for the search index. Keys first, in order; `rollups.sql` is the statement's tail.
+-- are stored, counted and queued for the indexes that are filled later. Keys first, in order; `rollups.sql` is the statement's tail.
 WITH fresh AS (
     INSERT INTO document_keys (key, published_at)
     SELECT key, published_at FROM staging ORDER BY key
@@ -14,11 +14,8 @@ WITH fresh AS (
 ), scored AS (
     INSERT INTO scores (published_at, key, model_id, topic, sentiment, negative, neutral, positive, score, confidence)
     SELECT published_at, key, model_id, topic, sentiment, negative, neutral, positive, score, confidence FROM stored
-), named AS (
-    INSERT INTO document_entities (entity, published_at, key)
-    SELECT entity, published_at, key FROM stored CROSS JOIN unnest(entities) AS entity
 ), queued AS (
-    INSERT INTO search_queue (keys, times)
+    INSERT INTO index_queue (keys, times)
     SELECT array_agg(key), array_agg(published_at) FROM stored HAVING count(*) > 0
 ), changes AS (
     SELECT published_at, source, stream, lang, entities, topic, sentiment, score, 1 AS sign FROM stored

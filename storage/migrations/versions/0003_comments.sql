@@ -38,7 +38,7 @@ COMMENT ON COLUMN scores.score IS 'P(positive) - P(negative), from -1 to 1.';
 COMMENT ON COLUMN scores.confidence IS 'Calibrated probability of the sentiment that was chosen.';
 COMMENT ON COLUMN scores.counted IS 'Whether the rollups count this score: the first model''s, until the active model has scored the document too.';
 
-COMMENT ON TABLE document_entities IS 'Which documents name an entity; partitioned like documents.';
+COMMENT ON TABLE document_entities IS 'Which documents name an entity; partitioned like documents. Filled some seconds after a document is stored; entity_minute counts at once.';
 COMMENT ON COLUMN document_entities.entity IS 'Name or ticker, as the source gave it.';
 COMMENT ON COLUMN document_entities.published_at IS 'Event time of the document (UTC).';
 COMMENT ON COLUMN document_entities.key IS 'The document''s key.';
@@ -48,10 +48,10 @@ COMMENT ON COLUMN document_search.published_at IS 'Event time of the document (U
 COMMENT ON COLUMN document_search.key IS 'The document''s key.';
 COMMENT ON COLUMN document_search.words IS 'Stems of English words, and pairs of neighbouring Chinese characters.';
 
-COMMENT ON TABLE search_queue IS 'Documents that are stored and not in document_search yet, one row for each batch.';
-COMMENT ON COLUMN search_queue.entry_id IS 'Order of arrival.';
-COMMENT ON COLUMN search_queue.keys IS 'Keys of the documents.';
-COMMENT ON COLUMN search_queue.times IS 'Their event times (UTC), in the same order.';
+COMMENT ON TABLE index_queue IS 'Documents that are stored and not in document_search and document_entities yet, one row for each batch.';
+COMMENT ON COLUMN index_queue.entry_id IS 'Order of arrival.';
+COMMENT ON COLUMN index_queue.keys IS 'Keys of the documents.';
+COMMENT ON COLUMN index_queue.times IS 'Their event times (UTC), in the same order.';
 
 COMMENT ON TABLE sentiment_minute IS 'Documents per event-time minute, topic, stream and language; brought up to date in the transaction that stores the documents, late ones too. Kept when documents are dropped.';
 COMMENT ON COLUMN sentiment_minute.bucket IS 'Start of the minute (UTC).';
@@ -207,7 +207,7 @@ COMMENT ON FUNCTION ensure_document_day IS 'Creates the partitions of one UTC da
 COMMENT ON FUNCTION drop_document_day IS 'Drops one UTC day of documents, scores, entities and search index; says whether there was any. Rollups and keys stay. Waits a second for readers, then fails with lock_not_available.';
 COMMENT ON FUNCTION drop_documents_before_2000 IS 'Empties the partitions that the days before 2000 share.';
 COMMENT ON FUNCTION document_days IS 'The UTC days that have partitions, and their bytes on disk with indexes.';
-COMMENT ON FUNCTION index_documents IS 'Moves up to so many documents from search_queue into document_search; returns how many. Any number of sessions at once.';
+COMMENT ON FUNCTION index_documents IS 'Moves up to so many documents from index_queue into document_search and document_entities, a batch at a time; returns how many. Any number of sessions at once.';
 COMMENT ON FUNCTION search_documents IS 'The newest documents that match: search_documents(''rate cut -fed''), search_documents(''央行降息'', since => now() - interval ''7 days''). English words are stemmed; "quotes", or and - work for them; Chinese is matched by pairs of neighbouring characters. A document is found some seconds after it is stored.';
 COMMENT ON FUNCTION search_query IS 'What search_documents makes of its query.';
 COMMENT ON FUNCTION search_terms IS 'A text with each run of Chinese characters taken apart into overlapping pairs, so that a tsvector can index them.';

@@ -42,7 +42,7 @@ CREATE TABLE document_search_before_2000 PARTITION OF document_search
     FOR VALUES FROM (MINVALUE) TO ('2000-01-01 00:00:00+00');
 CREATE INDEX document_search_words ON document_search USING gin (words);
 
-CREATE TABLE search_queue (
+CREATE TABLE index_queue (
     entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     keys     uuid[] NOT NULL,
     times    timestamptz[] NOT NULL,
@@ -81,25 +81,28 @@ END $$;
 CREATE FUNCTION index_documents(max_documents integer DEFAULT 2000) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    taken    search_queue;
-    indexed  integer := 0;
-    inserted integer;
+    taken   index_queue;
+    indexed integer := 0;
 BEGIN
     WHILE indexed < max_documents LOOP
-        DELETE FROM search_queue
-        WHERE entry_id = (SELECT entry_id FROM search_queue ORDER BY entry_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        DELETE FROM index_queue
+        WHERE entry_id = (SELECT entry_id FROM index_queue ORDER BY entry_id LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING * INTO taken;
         EXIT WHEN NOT FOUND;
+        WITH waiting AS MATERIALIZED (
+            SELECT document.*
+            FROM unnest(taken.times, taken.keys) AS entry (published_at, key)
+            CROSS JOIN LATERAL (
+                SELECT published_at, key, title, text, entities FROM documents
+                WHERE documents.published_at = entry.published_at AND documents.key = entry.key OFFSET 0
+            ) AS document
+        ), named AS (
+            INSERT INTO document_entities (entity, published_at, key)
+            SELECT entity, published_at, key FROM waiting CROSS JOIN unnest(entities) AS entity ORDER BY 1, 2, 3
+        )
         INSERT INTO document_search (published_at, key, words)
-        SELECT waiting.published_at, waiting.key,
-               to_tsvector('english', search_terms(concat_ws(' ', document.title, document.text)))
-        FROM unnest(taken.times, taken.keys) AS waiting (published_at, key)
-        CROSS JOIN LATERAL (
-            SELECT title, text FROM documents
-            WHERE documents.published_at = waiting.published_at AND documents.key = waiting.key OFFSET 0
-        ) AS document;
-        GET DIAGNOSTICS inserted = ROW_COUNT;
-        indexed := indexed + greatest(inserted, 1);
+        SELECT published_at, key, to_tsvector('english', search_terms(concat_ws(' ', title, text))) FROM waiting;
+        indexed := indexed + cardinality(taken.keys);
     END LOOP;
     RETURN indexed;
 END $$;
@@ -254,8 +257,6 @@ SELECT date_trunc('hour', published_at, 'UTC'), source, stream, count(*),
        count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
        count(*) FILTER (WHERE sentiment = 'positive'), sum(score)
 FROM documents JOIN scores USING (published_at, key) GROUP BY 1, 2, 3;
-INSERT INTO document_entities (entity, published_at, key)
-SELECT entity, published_at, key FROM documents CROSS JOIN unnest(entities) AS entity;
 INSERT INTO entity_minute (bucket, entity, stream, n, negative, neutral, positive, score_sum)
 SELECT date_trunc('minute', published_at, 'UTC'), entity, stream, count(*),
        count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
@@ -265,7 +266,7 @@ INSERT INTO entity_day (bucket, entity, stream, n, negative, neutral, positive, 
 SELECT date_trunc('day', bucket, 'UTC'), entity, stream, sum(n), sum(negative), sum(neutral), sum(positive),
        sum(score_sum)
 FROM entity_minute GROUP BY 1, 2, 3;
-INSERT INTO search_queue (keys, times)
+INSERT INTO index_queue (keys, times)
 SELECT array_agg(key), array_agg(published_at)
 FROM (SELECT key, published_at, (row_number() OVER (ORDER BY published_at DESC) - 1) / 500 AS part FROM documents) AS all_
 GROUP BY part ORDER BY part;
