@@ -21,6 +21,7 @@ from alerts.evaluate import tick
 from alerts.leader import Leadership
 from alerts.outbox import deliver
 from alerts.settings import AlertsSettings
+from alerts.upkeep import Upkeep
 from alerts.watermark import last_report
 from storage import migrate
 from storage.engine import open_engine
@@ -40,7 +41,7 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every tick that a long one outlasts
     channels = open_channels(alerts_settings)
-    engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=3)
+    engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=5)
     seconds = min(alerts_settings.tick_seconds, _REPLAY_SECONDS if alerts_settings.replay else float("inf"))
     rounds = _Rounds(engine, alerts_settings, channels, stop)
     try:
@@ -48,6 +49,7 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
         scheduler = BackgroundScheduler(timezone=UTC)
         job = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None, "next_run_time": datetime.now(UTC)}
         scheduler.add_job(rounds.run, "interval", seconds=seconds, id="evaluate", **job)
+        Upkeep(engine, storage_settings, stop).register(scheduler)
         scheduler.start()
         stop.wait()
         scheduler.shutdown(wait=False)

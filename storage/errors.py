@@ -9,6 +9,7 @@ StorageError
 │   ├── DatabaseFull          no disk space left
 │   └── AccessDenied          wrong password, no such database, missing privilege
 ├── DocumentRefused         some document of a batch holds a value that PostgreSQL cannot store: isolate it
+├── UnknownModel            no model of that name has scored documents
 └── InvalidUrl              the URL cannot be understood: a mistake in the settings
 """
 
@@ -43,6 +44,10 @@ class DatabaseFull(PermanentFault):
 
 class AccessDenied(PermanentFault):
     """The server answers, but not to this user or not for this database."""
+
+
+class UnknownModel(StorageError):
+    """No model of that name has scored documents."""
 
 
 class InvalidUrl(StorageError):

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.errors import DatabaseUnreachable
 from storage.faults import meaning
+from storage.partitions import ensure_days
 from storage.progress import Progress, record_progress
 from storage.staging import prepare, stage
 from storage.tables import models
@@ -155,8 +156,6 @@ class BatchWriter:
         return int(connection.execute(select(models.c.model_id).where(models.c.name == self._model)).scalar_one())
 
     def _ensure_days(self, days: set[date]) -> None:
-        missing = {day for day in days if day >= _FIRST_DAY} - self._days
-        for day in sorted(missing):
-            with self._engine.begin() as connection:
-                connection.execute(text("SELECT ensure_document_day(:day)"), {"day": day})
+        for day in sorted({day for day in days if day >= _FIRST_DAY} - self._days):
+            ensure_days(self._engine, [day])
             self._days.add(day)
