@@ -22,5 +22,5 @@ def index_documents(engine: Engine, limit: int = 2000) -> int:
 def waiting(engine: Engine) -> int:
     """Documents that are stored and cannot be found by their words yet."""
     with engine.connect() as connection:
-        count = select(func.coalesce(func.sum(func.cardinality(index_queue.c.keys)), 0))
+        count = select(func.coalesce(func.sum(func.cardinality(index_queue.c["keys"])), 0))
         return int(connection.execute(count).scalar_one())
