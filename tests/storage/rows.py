@@ -39,7 +39,8 @@ def document(number: int, *, at: datetime | None = None, source: str = "wire") -
 
 
 _COUNTS = """count(*) AS n, count(*) FILTER (WHERE sentiment = 'negative') AS negative,
-    count(*) FILTER (WHERE sentiment = 'neutral') AS neutral, count(*) FILTER (WHERE sentiment = 'positive') AS positive,
+    count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
+    count(*) FILTER (WHERE sentiment = 'positive') AS positive,
     round(sum(score)::numeric, 4) AS score_sum"""
 _ROWS = "documents JOIN scores USING (published_at, key)"
 _SUMS = "n, negative, neutral, positive, round(score_sum::numeric, 4) AS score_sum"
