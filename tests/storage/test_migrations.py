@@ -57,6 +57,11 @@ def test_every_time_has_a_time_zone(database: Engine) -> None:
         assert connection.execute(text(query)).all() == []
 
 
+def value(database: Engine, query: str) -> object:
+    with database.connect() as connection:
+        return connection.execute(text(query)).scalar_one()
+
+
 OLD_ROWS = """
     INSERT INTO models (name) VALUES ('old');
     SELECT ensure_document_day(day) FROM unnest(ARRAY['2026-03-10', '2026-03-11']::date[]) AS day;
@@ -86,20 +91,13 @@ def test_what_revision_2_stored_is_counted_and_found_after_the_upgrade_and_stays
     }  # fmt: skip
     while index_documents(database):
         pass
-    with database.connect() as connection:
-        assert (
-            connection.execute(text("SELECT count(*) FROM search_documents('profit', max_rows => 99)")).scalar() == 60
-        )
-        assert connection.execute(text("SELECT count(*) FROM document_entities")).scalar() == 120
-        assert connection.execute(text("SELECT name FROM models WHERE active")).scalar() == "old"
+    assert value(database, "SELECT count(*) FROM search_documents('profit', max_rows => 99)") == 60
+    assert value(database, "SELECT count(*) FROM document_entities") == 120
+    assert value(database, "SELECT name FROM models WHERE active") == "old"
     BatchWriter(database, "new").write([document(1)])
     migrate.downgrade(database, "0002")
-    with database.connect() as connection:
-        assert (
-            connection.execute(text("SELECT count(*) FROM documents JOIN scores USING (published_at, key)")).scalar()
-            == 61
-        )
-        assert connection.execute(text("SELECT sum(n) FROM trend_hourly")).scalar() == 61
+    assert value(database, "SELECT count(*) FROM documents JOIN scores USING (published_at, key)") == 61
+    assert value(database, "SELECT sum(n) FROM trend_hourly") == 61
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", ""])
