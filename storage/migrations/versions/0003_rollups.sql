@@ -49,6 +49,9 @@ CREATE TABLE index_queue (
     CHECK (cardinality(keys) = cardinality(times))
 );
 
+-- Digests do not compress.
+ALTER TABLE index_queue ALTER keys SET STORAGE EXTERNAL, ALTER times SET STORAGE EXTERNAL;
+
 CREATE FUNCTION search_terms(words text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
 CASE WHEN words !~ '[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]' THEN words ELSE
     regexp_replace(words, '([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]{2})', ' \1 ', 'g') || ' '
