@@ -113,12 +113,17 @@ END $$;
 CREATE FUNCTION search_documents(query text, since timestamptz DEFAULT '-infinity', max_rows integer DEFAULT 50)
 RETURNS TABLE (published_at timestamptz, source text, id text, stream text, lang text, topic text, sentiment text,
                score double precision, title text, text text, url text)
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 50 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50 SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+    wanted tsquery := search_query(search_documents.query);
+BEGIN
+    RETURN QUERY
     SELECT found.published_at, document.source, document.id, document.stream, document.lang, verdict.topic,
            verdict.sentiment, verdict.score, document.title, document.text, document.url
     FROM (
         SELECT published_at, key FROM document_search
-        WHERE words @@ search_query(search_documents.query) AND published_at >= since
+        WHERE words @@ wanted AND published_at >= since
         ORDER BY published_at DESC LIMIT max_rows
     ) AS found
     CROSS JOIN LATERAL (
@@ -128,8 +133,8 @@ LANGUAGE sql STABLE SECURITY DEFINER ROWS 50 AS $$
         SELECT * FROM scores
         WHERE scores.published_at = found.published_at AND scores.key = found.key AND counted OFFSET 0
     ) AS verdict
-    ORDER BY found.published_at DESC, document.source, document.id
-$$;
+    ORDER BY found.published_at DESC, document.source, document.id;
+END $$;
 
 -- Partitions by day ----------------------------------------------------------------------------------------------------
 
