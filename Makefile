@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up install test check bench train ablation clean
+.PHONY: help demo up install test chaos check bench train ablation clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ install: $(VENV)/.installed  ## Install into .venv
 
 test: $(VENV)/.developer  ## Run all tests (starts its own broker and database)
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.developer  ## Kill, freeze and cut off everything under traffic, and count (ARGS="--short", "--only NAME")
+	@PYTHONPATH=. $(BIN)/python -m tests.chaos.run $(ARGS)
 
 check: $(VENV)/.developer  ## Lint, format, types, import contracts
 	@$(BIN)/ruff check .

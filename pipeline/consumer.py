@@ -74,6 +74,8 @@ class Slice(ConsumerMessage):  # type: ignore[misc]
 class SliceConsumer(Consumer):  # type: ignore[misc]
     """Delivers slices in order, without holes or repetitions within a deal of partitions. For the event loop only."""
 
+    logger = Consumer.logger  # its comings and goings are Faust's to tell
+
     def __post_init__(self) -> None:
         self.generation = 0
         """Number of the current deal of partitions; what came in an earlier one is neither committed nor counted."""

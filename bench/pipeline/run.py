@@ -73,11 +73,16 @@ def run(request: Request, watch: Watch) -> dict[str, Any]:
     items = make_messages(request.texts, request.messages, datetime.now(UTC))
     with tempfile.TemporaryDirectory(prefix="newsquake-bench-") as folder:
         with Servers(Path(folder), request.broker) as servers:
-            backlog = servers.topics("backlog")
-            watch("publish", 0, len(items))
-            publish(backlog, items)
-            watch("publish", len(items), len(items))
-            return _Run(request, servers, backlog, items, watch).document()
+            return measure(servers, items, request, watch)
+
+
+def measure(servers: Servers, items: Sequence[Item], request: Request, watch: Watch) -> dict[str, Any]:
+    """The same with servers that run already."""
+    backlog = servers.topics("backlog")
+    watch("publish", 0, len(items))
+    publish(backlog, items)
+    watch("publish", len(items), len(items))
+    return _Run(request, servers, backlog, items, watch).document()
 
 
 class _Run:
@@ -132,7 +137,7 @@ class _Run:
 
     def _drained(self, name: str, argv: Sequence[str]) -> dict[str, Any]:
         storage = self._servers.database(name.replace(" ", "_"))
-        pipeline = self._backlog.model_copy(update={"group": name.replace(" ", "-")})
+        pipeline = self._backlog.model_copy(update={"group": f"{self._backlog.group}-{name.replace(' ', '-')}"})
         database, total = open_engine(storage, application="newsquake bench"), len(self._items)
         try:
             with Workers(self._servers, pipeline, storage, argv=argv, count=self._request.workers) as workers:

@@ -5,12 +5,15 @@ They live in the run's folder; a guardian ends them even when the benchmark is k
 
 import os
 import re
+import threading
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psycopg
+from kafka.admin import NewTopic
 from psycopg import sql
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -21,7 +24,7 @@ from newsquake.servers.postgres import Postgres
 from newsquake.servers.tansu import Tansu
 from newsquake.stack.guardian import Guardian
 from pipeline.settings import PipelineSettings
-from pipeline.topics import create_topics
+from pipeline.topics import STREAM_BYTES, admin, create_topics
 from storage import migrate
 from storage.engine import open_engine
 from storage.settings import StorageSettings
@@ -65,6 +68,8 @@ class Servers:
             else Tansu(folder / "tansu.log", watch=watch)
         )
         self._home = home
+        self._names: Counter[str] = Counter()
+        self._one_at_a_time = threading.Lock()  # migrations keep their context in a module
 
     def __enter__(self) -> Self:
         try:
@@ -101,18 +106,24 @@ class Servers:
         return found
 
     def database(self, name: str) -> StorageSettings:
-        """A new, migrated database."""
+        """A new, migrated database; one of a name that is taken gets a number behind it."""
+        name = self._unused("database", name)
         with psycopg.connect(self._postgres.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         url = f"{self._postgres.url.rpartition('/')[0]}/{name}"
         settings = StorageSettings(url=SecretStr(url))
         engine = open_engine(settings)
-        migrate.upgrade(engine)
+        with self._one_at_a_time:
+            migrate.upgrade(engine)
         engine.dispose()
         return settings
 
-    def topics(self, name: str) -> PipelineSettings:
-        """New topics whose names begin with `name`; all other settings are the defaults, whatever the environment."""
+    def topics(self, name: str, *, keep_bytes: int | None = None) -> PipelineSettings:
+        """New topics and a group of this name, or with a number behind it; all other settings are the defaults.
+
+        Of a partition Apache Kafka keeps `keep_bytes` and two segments at least, and deletes the rest every 5 minutes.
+        """
+        name = self._unused("topics", name)
         settings = Defaults(
             broker=self._broker.address,
             group=name,
@@ -120,5 +131,24 @@ class Servers:
             comments_topic=f"{name}.comments",
             dead_letter_topic=f"{name}.dead-letters",
         )
+        if keep_bytes:
+            self._bounded(settings, keep_bytes)
         create_topics(settings)
         return settings
+
+    def _bounded(self, settings: PipelineSettings, keep_bytes: int) -> None:
+        bounds = {"retention.bytes": keep_bytes, "segment.bytes": keep_bytes // 4, "max.message.bytes": STREAM_BYTES}
+        configs = {name: str(size) for name, size in bounds.items()}
+        client = admin(settings)
+        try:
+            for topic in settings.topics:
+                new = NewTopic(topic, num_partitions=settings.partitions, replication_factor=1, topic_configs=configs)
+                client.create_topics([new], timeout_ms=10_000)
+        finally:
+            client.close()
+
+    def _unused(self, kind: str, name: str) -> str:
+        with self._one_at_a_time:
+            self._names[f"{kind} {name}"] += 1
+            number = self._names[f"{kind} {name}"]
+        return name if number == 1 else f"{name}{number}"

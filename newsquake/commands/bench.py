@@ -1,11 +1,16 @@
-"""`newsquake bench`: what the classifier's engine and the pipeline are worth on this machine, against their peers."""
+"""`newsquake bench`: what the engine and the pipeline are worth on this machine, and what a worker holds meanwhile."""
 
+import signal
+import threading
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from newsquake.commands.output import AsJson, print_json, show
 
@@ -26,12 +31,22 @@ class Broker(StrEnum):
     KAFKA = "kafka"
 
 
+Texts = Annotated[
+    Path | None,
+    typer.Option(help="JSONL with `text`, plain or gzip, or a folder of it; the package's corpus if not given."),
+]
+BrokerOption = Annotated[
+    Broker | None, typer.Option(help="Apache Kafka where NEWSQUAKE_KAFKA_HOME is set, else Tansu, if not given.")
+]
+Document = Mapping[str, Any]
+Tables = Callable[[Document], list[Table]]
+Remarks = Callable[[Document], list[str]]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")]
+
+
 @app.command()
 def engine(
-    texts: Annotated[
-        Path | None,
-        typer.Option(help="JSONL with `text`, plain or gzip, or a folder of it; the package's corpus if not given."),
-    ] = None,
+    texts: Texts = None,
     count: Annotated[int, typer.Option(min=2, help="Texts in a round; a quarter of them for the base model.")] = 1024,
     rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; one more warms up.")] = 5,
     only: Annotated[Model | None, typer.Option(help="Only this model.")] = None,
@@ -65,26 +80,15 @@ def engine(
     )
     with TrainingProgress(Console(stderr=True)) as progress:
         document = run(request, progress.stage)
-    if as_json:
-        print_json(document)
-        return
-    for made in tables(document):
-        show(made)
-    for line in remarks(document):
-        typer.echo(line)
+    _tell(document, tables, remarks, as_json=as_json)
 
 
 @app.command()
 def pipeline(
     messages: Annotated[int, typer.Option(min=100, help="Messages that wait in the topics.")] = 50_000,
-    texts: Annotated[
-        Path | None,
-        typer.Option(help="JSONL with `text`, plain or gzip, or a folder of it; the package's corpus if not given."),
-    ] = None,
-    broker: Annotated[
-        Broker | None, typer.Option(help="Apache Kafka where NEWSQUAKE_KAFKA_HOME is set, else Tansu, if not given.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    texts: Texts = None,
+    broker: BrokerOption = None,
+    workers: Workers = 1,
     skip: Annotated[
         str | None,
         typer.Option(help="Not these, with commas: raw-consumer, writer-alone, engine-alone, end-to-end, plumbing, …"),
@@ -113,6 +117,75 @@ def pipeline(
     )
     with TrainingProgress(Console(stderr=True)) as progress:
         document = run(request, progress.stage)
+    _tell(document, tables, remarks, as_json=as_json)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="From the first commit on, at full load.")] = 30,
+    texts: Texts = None,
+    broker: BrokerOption = None,
+    workers: Workers = 1,
+    samples: Annotated[Path | None, typer.Option(help="Write every sample to this CSV file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a worker at full load, and tell whether its memory, connections, files or threads grow.
+
+    Some thousand messages always wait; in the end every id that was published must be stored once. Ctrl-C ends the
+    load early, with the figures so far; a second one gives up.
+    """
+    from bench.endurance.soak import Request, run
+    from bench.endurance.tables import soak_remarks, soak_tables
+    from bench.pipeline.servers import BrokerKind
+    from models.progress import TrainingProgress
+
+    request = Request(
+        seconds=minutes * 60,
+        texts=texts,
+        broker=BrokerKind(broker.value) if broker else None,
+        workers=workers,
+        samples=samples,
+    )
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(request, progress.stage, _interrupted())
+    _tell(document, soak_tables, soak_remarks, as_json=as_json)
+
+
+@app.command()
+def backlog(
+    messages: Annotated[int, typer.Option(min=1_000, help="Messages that wait.")] = 1_000_000,
+    seconds: Annotated[float, typer.Option(min=1, help="From the first commit of each worker on.")] = 60,
+    texts: Texts = None,
+    broker: BrokerOption = None,
+    control: Annotated[
+        bool, typer.Option("--control", help="Also a worker that holds all it can read, which must grow.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a worker holds while a million messages wait, against the same worker before hardly any.
+
+    Beside them a worker without a model tells the pipeline's memory from the model's. Takes some three minutes on two
+    cores. With --control, memory for every waiting message: about 1 GB a million.
+    """
+    from bench.endurance.backlog import Request, run
+    from bench.endurance.tables import backlog_remarks, backlog_tables
+    from bench.pipeline.servers import BrokerKind
+    from models.progress import TrainingProgress
+
+    request = Request(
+        messages=messages,
+        seconds=seconds,
+        texts=texts,
+        broker=BrokerKind(broker.value) if broker else None,
+        control=control,
+    )
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(request, progress.stage)
+    _tell(document, backlog_tables, backlog_remarks, as_json=as_json)
+
+
+def _tell(document: Document, tables: Tables, remarks: Remarks, *, as_json: bool) -> None:
+    """Print a run's document, for machines or for people."""
     if as_json:
         print_json(document)
         return
@@ -120,3 +193,15 @@ def pipeline(
         show(made)
     for line in remarks(document):
         typer.echo(line)
+
+
+def _interrupted() -> threading.Event:
+    """Set by the first SIGINT; the second one is as ever."""
+    stop = threading.Event()
+
+    def first(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, first)
+    return stop

@@ -20,7 +20,7 @@ _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
@@ -39,7 +39,11 @@ _SETTINGS = {
 
 
 class Kafka:
-    """One Kafka node (broker and controller) on 127.0.0.1; `home` is the distribution with its `libs/`."""
+    """One Kafka node (broker and controller) on 127.0.0.1; `home` is the distribution with its `libs/`.
+
+    `advertised` is the `host:port` of a proxy: whoever comes by `outside_port` is told to come by it from then on,
+    while clients of `address` stay with `address`.
+    """
 
     name: str = "kafka"
     durable: bool = True
@@ -52,11 +56,14 @@ class Kafka:
         *,
         port: int | None = None,
         controller_port: int | None = None,
+        advertised: str | None = None,
         watch: Watch = unwatched,
     ) -> None:
         self.data = data.absolute()
         self.port = claim(port, "NEWSQUAKE_KAFKA_PORT")
         self.controller_port = claim(controller_port, "NEWSQUAKE_KAFKA_CONTROLLER_PORT")
+        self.outside_port = claim(None, "NEWSQUAKE_KAFKA_PORT") if advertised else self.port
+        self._advertised = advertised
         self._process = Process(self.name, log, watch=watch)
         self._run = (_java(), *_JVM, _QUIET, "-cp", f"{_libraries(home)}/*")
 
@@ -108,6 +115,9 @@ class Kafka:
             "advertised.listeners": f"PLAINTEXT://{self.address}",
             "log.dirs": str(self.data / "log"),
         }
+        if self._advertised:
+            here["listeners"] += f",OUTSIDE://{LOOPBACK}:{self.outside_port}"
+            here["advertised.listeners"] += f",OUTSIDE://{self._advertised}"
         properties = self.data / "server.properties"
         lines = [f"{key}={_escaped(value)}\n" for key, value in {**_SETTINGS, **here}.items()]
         properties.write_text("".join(lines), "utf-8")

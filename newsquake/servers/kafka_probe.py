@@ -3,8 +3,11 @@
 from newsquake.servers.ports import answers
 
 
-def broker_answers(port: int) -> bool:
-    """Whether the broker on 127.0.0.1:`port` names itself in its own metadata; takes at most about two seconds."""
+def broker_answers(port: int, *, named: int | None = None) -> bool:
+    """Whether the broker on 127.0.0.1:`port` names itself in its own metadata; takes at most about two seconds.
+
+    `named` is the port that it names where that is another one, of a proxy.
+    """
     if not answers(port):
         return False
     # Imported here: the client library takes a third of a second, and most commands never probe a broker.
@@ -18,7 +21,7 @@ def broker_answers(port: int) -> bool:
     except (KafkaError, OSError):
         return False
     try:
-        return any(broker["port"] == port for broker in admin.describe_cluster()["brokers"])
+        return any(broker["port"] == (named or port) for broker in admin.describe_cluster()["brokers"])
     except (KafkaError, OSError):
         return False
     finally:

@@ -15,13 +15,20 @@ _READY_SECONDS = 30.0
 
 
 class Tansu:
-    """One Tansu broker on 127.0.0.1, in memory."""
+    """One Tansu broker on 127.0.0.1, in memory.
+
+    `advertised` is the `host:port` of a proxy on this machine: every client is told to come by it, and it must listen
+    before `start`.
+    """
 
     name: str = "tansu"
     durable: bool = False
 
-    def __init__(self, log: Path, *, port: int | None = None, watch: Watch = unwatched) -> None:
+    def __init__(
+        self, log: Path, *, port: int | None = None, advertised: str | None = None, watch: Watch = unwatched
+    ) -> None:
         self.port = claim(port, "NEWSQUAKE_KAFKA_PORT")
+        self._advertised = advertised or self.address
         self._process = Process(self.name, log, watch=watch)
         self._inner = claim(None, "NEWSQUAKE_KAFKA_PORT")
         self._front = Front(self.port, self._inner)
@@ -45,17 +52,17 @@ class Tansu:
     @property
     def healthy(self) -> bool:
         """Whether the broker answers a metadata request now."""
-        return self.pid is not None and broker_answers(self.port)
+        return self.pid is not None and self._answers()
 
     def start(self) -> None:
         """Start an empty broker and return once it answers."""
         # Tansu's own default listens on every interface, so the address is always given.
-        listener, advertised = f"tcp://{LOOPBACK}:{self._inner}", f"tcp://{self.address}"
+        listener, advertised = f"tcp://{LOOPBACK}:{self._inner}", f"tcp://{self._advertised}"
         listening = ("--listener-url", listener, "--advertised-listener-url", advertised)
         self._front.start()
         storage = ("--storage-engine", "memory://newsquake/")
         self._process.spawn(Command((self._binary, "broker", "--silent", *listening, *storage)))
-        wait_ready(self._process, lambda: broker_answers(self.port), _READY_SECONDS)
+        wait_ready(self._process, self._answers, _READY_SECONDS)
 
     def stop(self, grace: float = 5.0) -> None:
         """SIGTERM, then SIGKILL; nothing is kept."""
@@ -69,6 +76,9 @@ class Tansu:
     def tail(self) -> str:
         """The end of the log."""
         return self._process.tail()
+
+    def _answers(self) -> bool:
+        return broker_answers(self.port, named=int(self._advertised.rpartition(":")[2]))
 
 
 def _binary() -> str:

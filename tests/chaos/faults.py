@@ -1,0 +1,126 @@
+"""One mistake each, planted into the real worker: what the red controls run.
+
+A fault patches one seam of `pipeline.worker` and leaves the rest as it is. None of them shows while nothing goes wrong.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
+from sqlalchemy import text
+
+from pipeline import message, reporter, worker
+from pipeline.inbox import Received
+from pipeline.processor import Processor
+from pipeline.settings import Stream
+from storage import writer
+from storage.errors import TransientFault
+from storage.progress import Progress
+from storage.writer import BatchWriter, ScoredDocument
+
+_GAP = 0.1  # seconds in which the second transaction of `rollups` can be missed
+
+
+def early() -> None:
+    """Acknowledges what it has not stored yet."""
+
+    class AcknowledgesEarly(Processor):
+        async def submit(self, stream: Stream, messages: Sequence[Received]) -> None:
+            raw = [received.message for received in messages]
+            self._stored({(record.topic, record.partition): record.offset + 1 for record in raw}, self._generation)
+            await super().submit(stream, messages)
+
+    worker.Processor = AcknowledgesEarly
+
+
+def twice() -> None:
+    """Inserts under a key of its own making, so that a second delivery is a second row."""
+
+    class InsertsAgain(BatchWriter):
+        def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
+            return super().write([replace(document, key=uuid4()) for document in batch], progress)
+
+    worker.BatchWriter = InsertsAgain
+
+
+def rollups() -> None:
+    """Raises the rollups in a transaction of their own, after the one that stores the documents."""
+    whole = writer._WRITE.text
+    found = re.search(r", raised AS \((.*)\)\s*(SELECT count\(\*\) FROM fresh)", whole, re.DOTALL)
+    assert found, "write_batch.sql has another shape by now"
+    writer._WRITE = text(f"{whole[: found.start()]}\n{found[2]}")
+    stored = "FROM documents JOIN scores USING (published_at, key) WHERE key = ANY(:keys)"
+    raise_rollups = text(found[1].replace("FROM stored", stored))
+    known = text("SELECT key FROM document_keys WHERE key = ANY(:keys)")
+
+    class RaisesApart(BatchWriter):
+        def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
+            keys: list[UUID] = [document.key for document in batch]
+            with self._engine.connect() as connection:
+                old = set(connection.execute(known, {"keys": keys}).scalars())
+            count = super().write(batch, progress)
+            time.sleep(_GAP)
+            with self._engine.begin() as connection:
+                connection.execute(raise_rollups, {"keys": [key for key in keys if key not in old]})
+            return count
+
+    worker.BatchWriter = RaisesApart
+
+
+def swallow() -> None:
+    """Takes a database that is away for a batch that is stored."""
+
+    class Swallows(BatchWriter):
+        def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
+            try:
+                return super().write(batch, progress)
+            except TransientFault:
+                return 0
+
+    worker.BatchWriter = Swallows
+
+
+def drop() -> None:
+    """Skips what it cannot decode."""
+
+    class Drops(worker.DeadLetterTopic):
+        async def send(self, letter: object) -> None:
+            await asyncio.sleep(0)
+
+    worker.DeadLetterTopic = Drops
+
+
+def clock() -> None:
+    """Trusts the clock: a message from after now is invalid."""
+    message.AHEAD = timedelta(0)
+
+
+def silent() -> None:
+    """Says nothing of messages that retention took before they were read."""
+    reporter.announce = lambda partition, start, committed: None
+
+
+def nameless() -> None:
+    """Knows a topic by its name alone."""
+
+    class NoIds(worker.TopicIds):
+        def read(self) -> dict[str, UUID | None]:
+            return dict.fromkeys(super().read())
+
+    worker.TopicIds = NoIds
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "early": early,
+    "twice": twice,
+    "rollups": rollups,
+    "swallow": swallow,
+    "drop": drop,
+    "clock": clock,
+    "silent": silent,
+    "nameless": nameless,
+}
