@@ -24,7 +24,8 @@ BEGIN
         END IF;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), name);
         EXECUTE format('GRANT SELECT ON alembic_version TO %I', name);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION search_documents(text, timestamptz, integer) TO %I', name);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION search_documents(text, timestamptz, integer), '
+                       'trend(text, timestamptz, interval, timestamptz, text, text) TO %I', name);
     END LOOP;
 END $$;
 
