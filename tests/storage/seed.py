@@ -51,9 +51,7 @@ VALUES ('financials', '*', 'firing', 'critical', 'volume', 30, '2026-03-10 13:12
 def documents() -> list[ScoredDocument]:
     """The story as scored documents, in its order."""
     return [
-        _document(line, place, sign, story)
-        for line, story in enumerate(_STORY)
-        for place, sign in enumerate(story[-1])
+        _document(line, place, sign, story) for line, story in enumerate(_STORY) for place, sign in enumerate(story[-1])
     ]
 
 

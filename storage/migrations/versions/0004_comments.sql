@@ -59,6 +59,6 @@ COMMENT ON COLUMN source_mix.bucket IS 'Start of the hour (UTC).';
 COMMENT ON COLUMN trend_bucket.bucket IS 'Start of the bucket (UTC).';
 
 COMMENT ON TYPE trend_bucket IS 'A row of trend(): one bucket, empty ones too.';
-COMMENT ON FUNCTION trend IS 'A topic over time without gaps, all streams and languages together unless they are given: trend(''financials'', now() - interval ''1 day''), trend(''energy'', ''2026-03-01'', ''1 day'', stream => ''news''). No topic (null): all. Buckets are whole minutes, hours, days or weeks (from Monday), begin before the first stored document nowhere and end with the newest one, or with until. In an empty bucket n is 0, shares are null.';
-COMMENT ON FUNCTION wilson_low IS 'Lower end of the 95 % Wilson interval of k among n, 0 to 1.';
-COMMENT ON FUNCTION wilson_high IS 'Upper end of the 95 % Wilson interval of k among n, 0 to 1.';
+COMMENT ON FUNCTION trend IS 'A topic over time without gaps, all streams and languages together unless they are given: trend(''financials'', now() - interval ''1 day''), trend(''energy'', ''2026-03-01'', ''1 day'', stream => ''news''). No topic (null): all. Buckets are whole minutes, hours, days or weeks (from Monday), begin with the one that holds since, though not before the first stored document, and end with the newest document, or with until. In an empty bucket n is 0, shares are null.';
+COMMENT ON FUNCTION wilson_low IS 'Lower end of the 95 % Wilson interval of k among n, 0 to 1; null where n is 0.';
+COMMENT ON FUNCTION wilson_high IS 'Upper end of the 95 % Wilson interval of k among n, 0 to 1; null where n is 0.';

@@ -7,16 +7,22 @@ CREATE INDEX sentiment_day_topic ON sentiment_day (topic, bucket);
 
 -- Wilson (1927), as in Brown, Cai and DasGupta (2001), doi:10.1214/ss/1009213286; 1.959964 is the normal 97.5 % quantile.
 CREATE FUNCTION wilson_low(k bigint, n bigint) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
-round(greatest(0, (k + 1.920729410347 - 1.959963984540 * sqrt(k::float8 * (n - k) / nullif(n, 0) + 0.960364705174))
-                  / (n + 3.841458820694))::numeric, 4);
+CASE WHEN n > 0 THEN
+    round(greatest(0, (k + 1.920729410347 - 1.959963984540 * sqrt(k::float8 * (n - k) / n + 0.960364705174))
+                      / (n + 3.841458820694))::numeric, 4)
+END;
 CREATE FUNCTION wilson_high(k bigint, n bigint) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
-round(least(1, (k + 1.920729410347 + 1.959963984540 * sqrt(k::float8 * (n - k) / nullif(n, 0) + 0.960364705174))
-               / (n + 3.841458820694))::numeric, 4);
+CASE WHEN n > 0 THEN
+    round(least(1, (k + 1.920729410347 + 1.959963984540 * sqrt(k::float8 * (n - k) / n + 0.960364705174))
+                   / (n + 3.841458820694))::numeric, 4)
+END;
 
 -- Trends -------------------------------------------------------------------------------------------------------------
 
--- The bucket before is looked up by the primary key, which no predicate has to reach and which is left out of the plan
--- where no column needs it; lag() would read the whole series. 24 hours, not a day: days of a session's zone may be 23 hours long.
+-- The bucket before is looked up by its key, row by row, and not at all where no column needs it. lag() would read the
+-- whole series, and so would a plain join, whose other side no range of bucket reaches. max() of one row is that row:
+-- a subquery of aggregates has one row for certain, which is what lets the planner leave it out.
+-- 24 hours, not a day: days of a session's time zone may have 23.
 CREATE OR REPLACE VIEW trend_minute AS
 SELECT now.bucket, now.topic, now.stream, now.lang, now.n, now.negative, now.neutral, now.positive,
        round(now.negative::numeric / now.n, 4) AS negative_share,
@@ -30,14 +36,16 @@ SELECT now.bucket, now.topic, now.stream, now.lang, now.n, now.negative, now.neu
        round(now.negative::numeric / now.n - before.negative::numeric / before.n, 4) AS negative_share_change,
        round((now.score_sum / now.n - before.score_sum / before.n)::numeric, 4) AS mean_score_change
 FROM sentiment_minute AS now
-LEFT JOIN sentiment_minute AS before
-    ON before.bucket = now.bucket - interval '1 minute' AND before.topic = now.topic AND before.stream = now.stream
-    AND before.lang = now.lang AND before.n > 0
+LEFT JOIN LATERAL (
+    SELECT max(n) AS n, max(negative) AS negative, max(score_sum) AS score_sum FROM sentiment_minute
+    WHERE bucket = now.bucket - interval '1 minute' AND topic = now.topic AND stream = now.stream AND lang = now.lang
+      AND n > 0
+) AS before ON true
 WHERE now.n > 0;
 
 CREATE OR REPLACE VIEW trend_hourly AS
-SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.negative::bigint AS negative, now.neutral::bigint AS neutral,
-       now.positive::bigint AS positive,
+SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.negative::bigint AS negative,
+       now.neutral::bigint AS neutral, now.positive::bigint AS positive,
        round(now.negative::numeric / now.n, 4) AS negative_share,
        round((now.score_sum / now.n)::numeric, 4) AS mean_score,
        round(now.neutral::numeric / now.n, 4) AS neutral_share,
@@ -49,14 +57,16 @@ SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.nega
        round(now.negative::numeric / now.n - before.negative::numeric / before.n, 4) AS negative_share_change,
        round((now.score_sum / now.n - before.score_sum / before.n)::numeric, 4) AS mean_score_change
 FROM sentiment_hour AS now
-LEFT JOIN sentiment_hour AS before
-    ON before.bucket = now.bucket - interval '1 hour' AND before.topic = now.topic AND before.stream = now.stream
-    AND before.lang = now.lang AND before.n > 0
+LEFT JOIN LATERAL (
+    SELECT max(n) AS n, max(negative) AS negative, max(score_sum) AS score_sum FROM sentiment_hour
+    WHERE bucket = now.bucket - interval '1 hour' AND topic = now.topic AND stream = now.stream AND lang = now.lang
+      AND n > 0
+) AS before ON true
 WHERE now.n > 0;
 
-CREATE OR REPLACE VIEW trend_daily AS
-SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.negative::bigint AS negative, now.neutral::bigint AS neutral,
-       now.positive::bigint AS positive,
+CREATE VIEW trend_daily AS
+SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.negative::bigint AS negative,
+       now.neutral::bigint AS neutral, now.positive::bigint AS positive,
        round(now.negative::numeric / now.n, 4) AS negative_share,
        round((now.score_sum / now.n)::numeric, 4) AS mean_score,
        round(now.neutral::numeric / now.n, 4) AS neutral_share,
@@ -68,9 +78,11 @@ SELECT now.bucket, now.topic, now.stream, now.lang, now.n::bigint AS n, now.nega
        round(now.negative::numeric / now.n - before.negative::numeric / before.n, 4) AS negative_share_change,
        round((now.score_sum / now.n - before.score_sum / before.n)::numeric, 4) AS mean_score_change
 FROM sentiment_day AS now
-LEFT JOIN sentiment_day AS before
-    ON before.bucket = now.bucket - interval '24 hours' AND before.topic = now.topic AND before.stream = now.stream
-    AND before.lang = now.lang AND before.n > 0
+LEFT JOIN LATERAL (
+    SELECT max(n) AS n, max(negative) AS negative, max(score_sum) AS score_sum FROM sentiment_day
+    WHERE bucket = now.bucket - interval '24 hours' AND topic = now.topic AND stream = now.stream AND lang = now.lang
+      AND n > 0
+) AS before ON true
 WHERE now.n > 0;
 
 -- Now: both hours are one index range, bounded above so that the planner does not expect a third of the table -----------
