@@ -1,7 +1,7 @@
 """Filling a database: the batch writer and the indexer themselves, in a process a core, a day at a time.
 
 Nothing but speed is different from how documents come in otherwise: commits do not wait for the disk, batches are
-large, and the search index takes its words in larger lots.
+large, and sessions have more memory.
 """
 
 import queue
@@ -27,7 +27,7 @@ from storage.settings import StorageSettings
 from storage.writer import BatchWriter
 
 BATCH = 4_096
-_FAST = "SET synchronous_commit = off; SET gin_pending_list_limit = '64MB'; SET maintenance_work_mem = '256MB'"
+_FAST = "SET synchronous_commit = off; SET work_mem = '64MB'"
 _ALERTS = """
 INSERT INTO alerts (topic, stream, state, severity, test, window_minutes, opened_at, last_seen_at, resolved_at,
                     expected, observed, messages, p_value, sources, contents)

@@ -34,10 +34,13 @@ class Source:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._drawn = 0
+        self.made = 0
+        """Documents so far."""
 
     def batches(self, count: int, size: int) -> list[list[ScoredDocument]]:
         """`count` batches of `size` documents."""
         self._drawn += 1
+        self.made += count * size
         made = live(self._start, count * size, self._drawn)
         return [made[at : at + size] for at in range(0, len(made), size)]
 

@@ -25,7 +25,7 @@ from bench.storage.upkeep import retention, sizes
 from storage.tables import document_keys
 
 PACKAGES = ("psycopg", "sqlalchemy")
-_BYTES, _LOG = 2_500, 2_000_000_000
+_BYTES, _LOG = 4_000, 2_000_000_000
 """Room that a document needs, and what the server's log of changes may take beside all documents."""
 
 
@@ -73,7 +73,7 @@ def measure(database: Database, request: Request, log: Path, watch: Watch) -> di
             fill(database.url, request.documents, request.days, log, watch)
         add_alerts(engine, 400, 12)
         settle(engine)
-        _count(engine, request.documents)
+        _count(engine, request.documents, "filled")
         found = {"documents": request.documents, "days": request.days, "size": sizes(engine, request.documents)}
         found |= _queries(engine, request, watch)
         found |= _ingest(database, engine, request, log, watch)
@@ -83,11 +83,11 @@ def measure(database: Database, request: Request, log: Path, watch: Watch) -> di
     return found | {"machine": machine(PACKAGES) | {"postgresql": database.version()}}
 
 
-def _count(engine: Engine, documents: int) -> None:
+def _count(engine: Engine, documents: int, when: str) -> None:
     with engine.connect() as connection:
         stored = connection.execute(select(func.count()).select_from(document_keys)).scalar_one()
     if stored != documents:
-        raise BenchError(f"{stored:,} documents are stored, {documents:,} were made")
+        raise BenchError(f"{stored:,} documents are stored when {when}, {documents:,} were made")
 
 
 def _queries(engine: Engine, request: Request, watch: Watch) -> dict[str, Any]:
@@ -105,9 +105,11 @@ def _queries(engine: Engine, request: Request, watch: Watch) -> dict[str, Any]:
 def _ingest(database: Database, engine: Engine, request: Request, log: Path, watch: Watch) -> dict[str, Any]:
     ways.prepare(engine)
     start = FIRST_DAY + timedelta(days=request.days)
-    rates = by_size(
-        engine, Source(start), request.sizes, documents=request.turn, rounds=request.rounds, watch=watch
-    )  # fmt: skip
+    source = Source(start)
+    rates = by_size(engine, source, request.sizes, documents=request.turn, rounds=request.rounds, watch=watch)
+    _count(engine, request.documents + source.made, "ingested")
+    if set(stored := ways.stored(engine)) != {source.made}:
+        raise BenchError(f"peers stored {stored} documents and scores, each was given {source.made:,}")
     standard = STANDARD if STANDARD in rates else request.sizes[0]
     found: dict[str, Any] = {way: figures(taken) | {"batch": standard} for way, taken in rates[standard].items()}
     found["by_batch"] = {str(size): {way: figures(taken) for way, taken in one.items()} for size, one in rates.items()}

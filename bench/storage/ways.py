@@ -65,6 +65,18 @@ def ways(engine: Engine) -> dict[str, Write]:
     }
 
 
+_COUNTS = text("""
+SELECT (SELECT count(*) FROM executemany.documents), (SELECT count(*) FROM executemany.scores),
+       (SELECT count(*) FROM insertmanyvalues.documents), (SELECT count(*) FROM insertmanyvalues.scores),
+       (SELECT count(*) FROM copy.documents)""")
+
+
+def stored(engine: Engine) -> list[int]:
+    """Rows in each table of the peers."""
+    with engine.connect() as connection:
+        return [int(count) for count in connection.execute(_COUNTS).one()]
+
+
 def _tables(schema: str) -> tuple[Table, Table]:
     own = MetaData(schema=schema)
     return documents.to_metadata(own), scores.to_metadata(own)

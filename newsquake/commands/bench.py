@@ -129,7 +129,7 @@ def storage(
     """Time the database: documents in against INSERT and COPY, answers out of every view, days dropped; and weigh it.
 
     Starts a PostgreSQL of its own with durable settings and removes it. A minute on two cores; ten million documents
-    take 20 GB in TMPDIR, and about an hour.
+    take 40 GB in TMPDIR, and most of an hour.
     """
     from bench.storage.run import Request, run
     from bench.storage.tables import remarks, tables
