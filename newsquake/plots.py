@@ -49,6 +49,11 @@ def plot_trends(found: "Sequence[Trend]", window: tuple[datetime, datetime], ste
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
     for panel, trend in zip(panels, shown, strict=False):
         _draw(panel, trend, window[0], step)
+    named: dict[str, Any] = {}  # once, though each panel has them
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        named |= zip(labels, handles, strict=True)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize=8, frameon=False)
     for panel in list(figure.axes)[len(shown) : rows * columns]:
         panel.set_visible(False)
     _save(figure, path)
@@ -77,7 +82,7 @@ def _draw(panel: Any, trend: "Trend", start: datetime, step: timedelta) -> None:
         for at, n, negative in zip(times, trend.n_by_bucket, trend.negative_by_bucket, strict=True)
         if n
     ]
-    share.plot(*zip(*known, strict=True), color=_LINE, linewidth=1.2, marker=".", markersize=3)
+    share.plot(*zip(*known, strict=True), color=_LINE, linewidth=1.2, marker=".", markersize=3, label="negative share")
     share.set_ylim(0, 1)
     share.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     share.tick_params(labelsize=8, labelcolor=_LINE)

@@ -52,7 +52,7 @@ def trends(
             func.sum(rollup.c.positive),
             func.sum(rollup.c.score_sum),
         )
-        .where(rollup.c.bucket >= since, rollup.c.bucket < until)
+        .where(rollup.c.bucket >= since, rollup.c.bucket < until, rollup.c.n > 0)
         .group_by(rollup.c.topic, "slot")
         .order_by(rollup.c.topic, "slot")
     )

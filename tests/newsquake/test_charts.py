@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Engine
 
 from newsquake.commands.charts import bars, chart
+from newsquake.commands.trends import read_trends
+from storage.activation import activate
 from storage.settings import StorageSettings
 from storage.writer import BatchWriter
 from tests.newsquake.test_cli import newsquake
@@ -61,3 +64,12 @@ def test_one_topic_gets_a_chart_and_pictures_are_drawn(
         assert (tmp_path / name).read_bytes().startswith(begins)
     wrong = newsquake("trends", "--plot", "trends.docx", **env)
     assert wrong.returncode == 2 and "--plot" in wrong.stderr
+
+
+def test_a_topic_that_another_model_emptied_is_no_trend(database: Engine) -> None:
+    first = [document(n) for n in range(9)]
+    BatchWriter(database, "old").write(first)
+    BatchWriter(database, "new").write([msgspec.structs.replace(one, topic="macro") for one in first])
+    activate(database, "new")
+    _, found = read_trends(database)
+    assert [(trend.topic, trend.n) for trend in found] == [("macro", 9)]
