@@ -1,4 +1,4 @@
-"""Four ways to store a batch of documents: the batch writer, and what one would write without it.
+"""Five ways to store a batch of documents: the batch writer, and what one would write without it.
 
 | way | stores | into |
 | --- | --- | --- |
@@ -6,9 +6,10 @@
 | `executemany` | documents and scores, by psycopg's pipelined `executemany` of plain INSERTs | two tables like them |
 | `insertmanyvalues` | the same by SQLAlchemy's INSERT … VALUES of many rows, with RETURNING | two more |
 | `copy` | the same columns by binary COPY: as fast as rows get in from Python | one table without an index |
+| `copy_text` | the same in COPY's text format, which is what one gets unless one asks | another one |
 
 The peers drop no duplicates and keep no rollups. Their tables have the checks and indexes of the real ones, and no
-partitions; that of COPY has neither.
+partitions; those of COPY have neither.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from storage.tables import documents, scores
 from storage.writer import BatchWriter, ScoredDocument
 
 Write = Callable[[Sequence[ScoredDocument]], object]
-WAYS = ("writer", "executemany", "insertmanyvalues", "copy")
+WAYS = ("writer", "executemany", "insertmanyvalues", "copy", "copy_text")
 
 _PEERS = """
 CREATE SCHEMA executemany;
@@ -35,8 +36,10 @@ CREATE TABLE copy.documents (
     published_at timestamptz, key uuid, source text, id text, stream text, lang text, title text, text text, url text,
     author text, entities text[], content_hash bigint, topic text, sentiment text, negative real, neutral real,
     positive real, confidence real
-)"""
-_COPY = "COPY copy.documents FROM STDIN (FORMAT BINARY)"
+);
+CREATE SCHEMA copy_text;
+CREATE TABLE copy_text.documents (LIKE copy.documents)"""
+_BINARY, _TEXT = "COPY copy.documents FROM STDIN (FORMAT BINARY)", "COPY copy_text.documents FROM STDIN"
 _COLUMNS = (
     "published_at", "key", "source", "id", "stream", "lang", "title", "text", "url", "author", "entities",
     "content_hash", "topic", "sentiment", "negative", "neutral", "positive", "confidence",
@@ -61,14 +64,15 @@ def ways(engine: Engine) -> dict[str, Write]:
         "writer": BatchWriter(engine, "bench").write,
         "executemany": lambda batch: _executemany(engine, plain, batch),
         "insertmanyvalues": lambda batch: _insertmanyvalues(engine, many, batch),
-        "copy": lambda batch: _copy(engine, batch),
+        "copy": lambda batch: _copy(engine, _BINARY, batch),
+        "copy_text": lambda batch: _copy(engine, _TEXT, batch),
     }
 
 
 _COUNTS = text("""
 SELECT (SELECT count(*) FROM executemany.documents), (SELECT count(*) FROM executemany.scores),
        (SELECT count(*) FROM insertmanyvalues.documents), (SELECT count(*) FROM insertmanyvalues.scores),
-       (SELECT count(*) FROM copy.documents)""")
+       (SELECT count(*) FROM copy.documents), (SELECT count(*) FROM copy_text.documents)""")
 
 
 def stored(engine: Engine) -> list[int]:
@@ -105,10 +109,11 @@ def _insertmanyvalues(engine: Engine, tables: tuple[Table, Table], batch: Sequen
             connection.execute(insert(table).returning(table.c.key), rows).all()
 
 
-def _copy(engine: Engine, batch: Sequence[ScoredDocument]) -> None:
+def _copy(engine: Engine, command: str, batch: Sequence[ScoredDocument]) -> None:
     with engine.begin() as connection:
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_TYPES)
+        with driver.cursor() as cursor, cursor.copy(command) as copy:
+            if command == _BINARY:
+                copy.set_types(_TYPES)
             for document in batch:
                 copy.write_row(_ROW(document))

@@ -65,7 +65,7 @@ def test_questions_find_something(document: dict[str, Any]) -> None:
 
 def test_people_get_tables_with_each_goal(document: dict[str, Any]) -> None:
     ingest, queries, sizes, goals = tables(document)
-    assert (ingest.row_count, goals.row_count) == (4, 4)
+    assert (ingest.row_count, goals.row_count) == (5, 4)
     assert queries.row_count == len(document["queries"]) and sizes.row_count > 4
     assert "writers at once" in remarks(document)[1]
 

@@ -42,6 +42,7 @@ def test_help_names_every_command() -> None:
         "scheduler",
         "publish",
         "trends",
+        "export",
         "alerts",
         "topics",
         "dead-letters",
