@@ -19,6 +19,8 @@ from newsquake.servers.kafka import Kafka
 from newsquake.servers.postgres import Postgres
 from newsquake.servers.tansu import Tansu
 from newsquake.stack.guardian import Guardian
+from pipeline.settings import PipelineSettings
+from pipeline.topics import create_topics
 from storage import migrate
 from storage.engine import open_engine
 from storage.settings import StorageSettings
@@ -136,6 +138,21 @@ def topic_names() -> Callable[[str], str]:
     """Topic names of the test's own: `topic_names("news")` is the same name each time within one test."""
     mark = uuid.uuid4().hex[:8]
     return lambda stream: f"test-{mark}.{stream}"
+
+
+@pytest.fixture
+def pipeline(broker: str, topic_names: Callable[[str], str]) -> PipelineSettings:
+    """Settings with fresh topics and a consumer group of the test's own."""
+    settings = PipelineSettings(
+        broker=broker,
+        group=topic_names("group"),
+        news_topic=topic_names("news"),
+        comments_topic=topic_names("comments"),
+        dead_letter_topic=topic_names("dead-letters"),
+        partitions=2,
+    )
+    create_topics(settings)
+    return settings
 
 
 def _settings(url: str, database: str) -> StorageSettings:

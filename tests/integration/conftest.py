@@ -16,23 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from newsquake.servers.postgres import Postgres
 from newsquake.stack.guardian import Guardian
 from pipeline.settings import PipelineSettings
-from pipeline.topics import create_topics
 from storage.settings import StorageSettings
-
-
-@pytest.fixture
-def pipeline(broker: str, topic_names: Callable[[str], str]) -> PipelineSettings:
-    """Settings with fresh topics and a consumer group of their own."""
-    settings = PipelineSettings(
-        broker=broker,
-        group=topic_names("group"),
-        news_topic=topic_names("news"),
-        comments_topic=topic_names("comments"),
-        dead_letter_topic=topic_names("dead-letters"),
-        partitions=2,
-    )
-    create_topics(settings)
-    return settings
 
 
 def environment(pipeline: PipelineSettings, storage: StorageSettings) -> dict[str, str]:

@@ -29,21 +29,6 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FIELDS = {"id": "1", "source": "wire", "published_at": "2026-03-10T12:00:00Z", "text": "Profit rose."}
 
 
-@pytest.fixture
-def settings(broker: str, topic_names: Callable[[str], str]) -> PipelineSettings:
-    """Topics of the test's own."""
-    made = PipelineSettings(
-        broker=broker,
-        group=topic_names("group"),
-        news_topic=topic_names("news"),
-        comments_topic=topic_names("comments"),
-        dead_letter_topic=topic_names("dead-letters"),
-        partitions=2,
-    )
-    create_topics(made)
-    return made
-
-
 def valid(number: int) -> bytes:
     return json.dumps({**FIELDS, "id": str(number)}).encode()
 

@@ -23,21 +23,6 @@ from pipeline.topics import check_topics, create_topics, lag
 FIRST = datetime(2018, 2, 5, 9, tzinfo=UTC)
 
 
-@pytest.fixture
-def settings(broker: str, topic_names: Callable[[str], str]) -> PipelineSettings:
-    """Topics of the test's own."""
-    made = PipelineSettings(
-        broker=broker,
-        group=topic_names("group"),
-        news_topic=topic_names("news"),
-        comments_topic=topic_names("comments"),
-        dead_letter_topic=topic_names("dead-letters"),
-        partitions=2,
-    )
-    create_topics(made)
-    return made
-
-
 def rows_file(path: Path, number: int, step: timedelta = timedelta(minutes=1)) -> Path:
     """`number` rows of alternating streams and three sources, `step` of event time apart."""
     lines = [
