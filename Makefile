@@ -19,8 +19,8 @@ up: $(VENV)/.installed  ## Start everything on this machine and keep it running 
 install: $(VENV)/.installed  ## Install into .venv
 	@echo "Installed. Next: make demo, or $(BIN)/newsquake --help"
 
-test: $(VENV)/.developer  ## Run all tests (starts its own broker and database)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.developer  ## Run all tests (each process of them starts its own broker and database)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 chaos: $(VENV)/.developer  ## Kill, freeze and cut off everything under traffic, and count (ARGS="--short", "--only NAME")
 	@PYTHONPATH=. $(BIN)/python -m tests.chaos.run $(ARGS)
