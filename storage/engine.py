@@ -10,15 +10,25 @@ from sqlalchemy.exc import ArgumentError
 from storage.errors import InvalidUrl
 from storage.settings import StorageSettings
 
-_KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# The last one, in milliseconds, is for a peer that goes with data of ours unconfirmed: no keepalives are sent then.
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 def database_url(settings: StorageSettings) -> URL:
     """The settings' URL with psycopg 3 as its driver; raises `InvalidUrl` where it is not one of PostgreSQL."""
     try:
         url = make_url(settings.url.get_secret_value())
-    except ArgumentError:
-        raise InvalidUrl("NEWSQUAKE_STORAGE_URL is no database URL; write postgresql://user@host:5432/name") from None
+    except (ArgumentError, ValueError):  # the latter quotes a part of the URL: an unescaped password
+        raise InvalidUrl(
+            "NEWSQUAKE_STORAGE_URL is no database URL; write postgresql://user:password@host:5432/name, with @ : / in "
+            "the password as %40 %3A %2F"
+        ) from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise InvalidUrl(f"NEWSQUAKE_STORAGE_URL names {url.drivername!r}; Newsquake needs postgresql://")
     return url.set(drivername="postgresql+psycopg")

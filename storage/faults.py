@@ -48,7 +48,7 @@ def meaning(error: DBAPIError | psycopg.Error) -> StorageError | None:
         return AccessDenied(f"the database refuses access ({reason}); check NEWSQUAKE_STORAGE_URL and the role")
     if isinstance(cause, _ABORTED):
         return TransactionAborted(f"the database rolled back ({reason})")
-    if isinstance(cause, psycopg.DataError):
+    if isinstance(cause, psycopg.DataError | errors.CheckViolation):
         return DocumentRefused(reason)
     if isinstance(cause, psycopg.OperationalError):
         return _from_the_connection(reason)

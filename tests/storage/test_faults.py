@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
@@ -85,6 +86,13 @@ def test_where_no_connection_comes_about(
     engine = open_engine(StorageSettings(url=SecretStr(url.render_as_string(hide_password=False))))  # type: ignore[attr-defined]
     with pytest.raises(kind):
         BatchWriter(engine, "m").write([document(1)])
+
+
+@pytest.mark.parametrize("share", [float("nan"), 1.01, -0.01])
+def test_a_score_that_is_no_share_is_a_document_refused(database: Engine, share: float) -> None:
+    with pytest.raises(DocumentRefused):
+        BatchWriter(database, "m").write([document(1), replace(document(2), negative=share)])
+    assert stored(database) == 0
 
 
 def test_no_fault_is_both_transient_and_permanent() -> None:

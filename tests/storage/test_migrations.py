@@ -44,7 +44,8 @@ def test_every_table_and_view_says_what_it_is(database: Engine) -> None:
         assert list(connection.execute(text(query)).scalars()) == []
 
 
-@pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", ""])
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", "", "postgresql://u:pa@ss:word@h/db"])
 def test_a_url_that_is_not_postgresql_is_refused(url: str) -> None:
-    with pytest.raises(InvalidUrl, match="NEWSQUAKE_STORAGE_URL"):
+    with pytest.raises(InvalidUrl, match="NEWSQUAKE_STORAGE_URL") as caught:
         database_url(StorageSettings(url=url))  # type: ignore[arg-type]
+    assert "pa@ss" not in str(caught.value) and (caught.value.__suppress_context__ or not caught.value.__context__)
