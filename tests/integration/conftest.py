@@ -78,12 +78,23 @@ def workers(
     started.close()
 
 
-def produce(pipeline: PipelineSettings, values: Sequence[tuple[str, bytes | None]]) -> None:
-    """Send (topic, value) pairs and wait until Kafka has acknowledged every one."""
+class HeaderNoUtf8(str):
+    """A header's name as bytes that are not UTF-8, which Kafka takes all the same."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff" + super().encode()
+
+
+def produce(
+    pipeline: PipelineSettings,
+    values: Sequence[tuple[str, bytes | None]],
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> None:
+    """Send (topic, value) pairs, all with these headers, and wait until Kafka has acknowledged every one."""
     producer = KafkaProducer(
         bootstrap_servers=pipeline.broker, acks="all", compression_type="lz4", linger_ms=20, max_request_size=8 << 20
     )
-    sent = [producer.send(topic, key=b"wire", value=value) for topic, value in values]
+    sent = [producer.send(topic, key=b"wire", value=value, headers=list(headers)) for topic, value in values]
     producer.flush()
     for future in sent:
         future.get(30)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from pipeline.settings import PipelineSettings
-from tests.integration.conftest import Workers, count, eventually, produce, read_all
+from tests.integration.conftest import HeaderNoUtf8, Workers, count, eventually, produce, read_all
 from tests.pipeline.test_message import MALFORMED
 from tests.storage.rows import recount, rollups
 
@@ -95,7 +95,8 @@ def test_every_malformed_message_becomes_a_dead_letter_and_stops_nobody(
         mixed.append(message)
         if number < len(bad):
             mixed.append((pipeline.news_topic, bad[number]))
-    produce(pipeline, mixed)
+    produce(pipeline, mixed[:50])
+    produce(pipeline, mixed[50:], headers=[(HeaderNoUtf8("odd"), b"")])
     workers.start()
     eventually(lambda: count(database) >= len(good), within=90, what="the good ones stored")
     eventually(
