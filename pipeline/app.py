@@ -93,7 +93,7 @@ def _received(part: Slice, arrived: float) -> list[Received]:
         Received(
             RawMessage(topic, partition, record.offset, record.key, record.value, replay_of(record.headers)),
             arrived,
-            estimated_tokens(record.value),
+            estimated_tokens(record.value, record.key),
             generation,
             record.timestamp / 1000,
         )

@@ -25,6 +25,9 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from pipeline.records import read_any_header
+from pipeline.resume import Turn
+
 log = structlog.get_logger(__name__)
 
 SLICE = 256
@@ -32,7 +35,7 @@ SLICE = 256
 HELD = 1024
 """Records of one topic that may wait for the inbox before the topic is passed over."""
 HELD_BYTES = 8 << 20
-"""The same in bytes of their values."""
+"""The same in bytes of their keys, values and headers."""
 _LOOK = 0.02
 """Seconds until a topic that was passed over is looked at again; Faust's second would starve the classifier."""
 _WAIT = 0.25
@@ -71,7 +74,12 @@ class Slice(ConsumerMessage):  # type: ignore[misc]
         )
         self.records = records
         self.generation = generation
-        self.size = sum(len(record.value or b"") for record in records)
+        self.size = sum(map(_size, records))
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else 0
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 class _PromptThread(AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -87,6 +95,7 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
     logger = Consumer.logger  # its comings and goings are Faust's to tell
 
     def __post_init__(self) -> None:
+        read_any_header()
         self.generation = 0
         """Number of the current deal of partitions; what came in an earlier one is neither committed nor counted."""
         self.start_reading: StartReading
@@ -227,10 +236,17 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
             await self._take_back(tp, expected)
             return
         if records[0].offset < expected:
-            records = [record for record in records if record.offset >= expected]
-            if not records:
-                return
-        if records[0].offset > expected:
+            # Within a deal nothing comes twice but after a reset: the log has lost its tail, and what was acknowledged
+            # since may have any of these offsets. What is stored already changes nothing when it comes again.
+            log.error(
+                "offsets_moved",
+                reason=Turn.TRUNCATED.value,
+                reading_from=records[0].offset,
+                expected=expected,
+                topic=tp.topic,
+                partition=tp.partition,
+            )
+        elif records[0].offset > expected:
             self.holes.append((tp, expected, records[0].offset))
         part = Slice(tp, records, generation, self.app.consumer_generation_id)
         self._held[tp.topic] += len(records)

@@ -27,7 +27,8 @@ CUT = "cut-from"
 LARGEST_LETTER = 64 << 20
 """Bytes of a letter before compression: a value that compresses well may be many times what a topic takes."""
 
-_CUT_TO = 1 << 20
+_CUT_TO = 512 << 10
+_CUT_KEY_TO = 4 << 10
 _ERROR_BYTES = 1_000
 _REPLAYED_CHARACTERS = 100  # whoever writes into the streams writes this header
 
@@ -48,10 +49,13 @@ class DeadLetter:
 
     @property
     def cut(self) -> "DeadLetter":
-        """This letter with the first megabyte of its value, for one that no topic takes: else it would stop its
-        partition for good. The whole value stays in Kafka at its coordinates, for as long as its topic keeps it."""
+        """This letter with the first half megabyte of its value and 4 kB of its key, for one that no topic takes: else
+        it would stop its partition for good. Cut again it is half as long, for topics that take even less. The whole
+        message stays in Kafka at its coordinates, for as long as its topic keeps it."""
         value = self.value or b""
-        return replace(self, value=value[:_CUT_TO], cut_from=len(value))
+        whole = self.cut_from if self.cut_from is not None else len(value)
+        key = self.key[:_CUT_KEY_TO] if self.key else self.key
+        return replace(self, key=key, value=value[: min(_CUT_TO, len(value) // 2)], cut_from=whole)
 
     @property
     def headers(self) -> dict[str, bytes]:
@@ -117,11 +121,15 @@ class DeadLetterTopic:
         ]
         if failures:
             raise failures[0]
-        await self.send([letter.cut for letter, size in zip(letters, too_large, strict=True) if size])
+        cut = [letter for letter, size in zip(letters, too_large, strict=True) if size]
+        hopeless = next((letter for letter in cut if letter.cut_from is not None and not letter.value), None)
+        if hopeless:
+            raise MessageSizeTooLargeError(f"{self._topic} takes not even a dead letter without its value")
+        await self.send([letter.cut for letter in cut])
 
     async def _hand_over(self, producer: ProducerT, letter: DeadLetter) -> "asyncio.Future[object]":
         """Into the producer's buffer; the future is done when Kafka has acknowledged it."""
-        if len(letter.value or b"") > LARGEST_LETTER - _CUT_TO:
+        if len(letter.key or b"") + len(letter.value or b"") > LARGEST_LETTER - _CUT_TO:
             letter = letter.cut
         null = letter.key is None and letter.value is None
         acknowledged: asyncio.Future[object] = await producer.send(

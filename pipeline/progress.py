@@ -23,6 +23,7 @@ class ProgressTracker:
     def __init__(self) -> None:
         self._next: dict[Partition, int] = {}
         self._end: dict[Partition, int] = {}
+        self._durable: dict[Partition, int] = {}
         self._topic_ids: Mapping[str, UUID | None] = {}
         self._assigned: frozenset[Partition] = frozenset()
         self._moved: dict[Partition, float] = {}
@@ -46,13 +47,23 @@ class ProgressTracker:
         self._topic_ids = {}
         self._next = {}
         self._end = {}
+        self._durable = {}
         self._moved = {}
         self._positions = {}
         self._drained = {}
         self._ready.clear()
 
-    def start(self, offsets: Mapping[Partition, int], topic_ids: Mapping[str, UUID | None]) -> None:
-        """Reading starts at `offsets`, which count in the topics of these ids: everything below is stored."""
+    def start(
+        self,
+        offsets: Mapping[Partition, int],
+        topic_ids: Mapping[str, UUID | None],
+        durable: Mapping[Partition, int] | None = None,
+    ) -> None:
+        """Reading starts at `offsets`, which count in the topics of these ids: everything below is stored.
+
+        `durable` is what the database has said of the partitions that simply go on.
+        """
+        self._durable = dict(durable or {})
         self._topic_ids = topic_ids
         self._next = {partition: offset for partition, offset in offsets.items() if partition in self._assigned}
 
@@ -86,12 +97,21 @@ class ProgressTracker:
         ]
 
     def _progress(self, partition: Partition, stored: int, end: int, at: datetime | None = None) -> Progress:
-        return Progress(*partition, stored, end, at, self._topic_ids.get(partition[0]))
+        return Progress(
+            *partition, stored, end, at, self._topic_ids.get(partition[0]), since=self._durable.get(partition)
+        )
 
-    def stored(self, progress: Iterable[Progress]) -> None:
+    def stored(self, progress: Sequence[Progress]) -> None:
         """Remember what a commit has made durable."""
         for entry in progress:
             self._next[(entry.topic, entry.partition)] = entry.next_offset
+        self.durable(progress)
+
+    def durable(self, progress: Iterable[Progress]) -> None:
+        """These offsets are committed in the database, and must still be there at the next report."""
+        for entry in progress:
+            partition = (entry.topic, entry.partition)
+            self._durable[partition] = max(self._durable.get(partition, 0), entry.next_offset)
 
     def observe(
         self,

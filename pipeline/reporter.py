@@ -19,7 +19,7 @@ from pipeline import metrics
 from pipeline.consumer import SliceConsumer
 from pipeline.errors import BrokerUnreachable, Stuck, TopicRecreated
 from pipeline.progress import Partition, ProgressTracker
-from pipeline.resume import announce, decide_start, unexplained
+from pipeline.resume import Turn, announce, decide_start, unexplained
 from pipeline.retry import retry
 from storage.errors import TransientFault
 from storage.progress import Progress
@@ -27,6 +27,7 @@ from storage.progress import Progress
 log = structlog.get_logger(__name__)
 
 _IDS_EVERY = 3  # seconds between looks at the topics' ids
+_ANSWER = 10.0  # seconds that a look or a report may take
 _UNREACHABLE = (KafkaError, OSError, TimeoutError, BrokerUnreachable, TransientFault)
 
 
@@ -59,7 +60,7 @@ class Reporter:
         self._dealt = asyncio.Event()
 
     async def run(self) -> None:
-        """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and what keeps it from reporting too long."""
+        """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and faults that stay."""
         failing_since: float | None = None
         for turn in count():
             try:
@@ -69,9 +70,10 @@ class Reporter:
                 failing_since = None
             except _UNREACHABLE as error:
                 failing_since = failing_since or time.monotonic()
-                log.warning("progress_not_reported", error=f"{type(error).__name__}: {error}".splitlines()[0])
+                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                log.warning("progress_not_reported", error=why)
                 if time.monotonic() - failing_since > self._bound:
-                    raise
+                    raise Stuck(f"no progress reported for {self._bound:.0f} s: {why}") from error
             still = self._tracker.standing_still(now=time.monotonic(), bound=self._bound)
             if still:
                 raise Stuck(f"no progress for {self._bound:.0f} s on {', '.join(f'{t}/{p}' for t, p in still)}")
@@ -102,20 +104,23 @@ class Reporter:
             ends = await self._consumer.highwaters(*committed)
             ids = await asyncio.to_thread(self._read_ids)
             remembered = await asyncio.to_thread(self._read)
-        starts = {}
+        starts, durable = {}, {}
         for tp, offset in committed.items():
             partition = (tp.topic, tp.partition)
             start = decide_start(offset, beginnings[tp], ends[tp] or 0, remembered.get(partition), ids.get(tp.topic))
             announce(partition, start, offset)
             starts[tp] = start.offset
+            if start.turn is Turn.NONE and partition in remembered:
+                durable[partition] = min(start.offset, remembered[partition].next_offset)
         self._ids = ids
-        self._tracker.start({(tp.topic, tp.partition): offset for tp, offset in starts.items()}, ids)
+        self._tracker.start({(tp.topic, tp.partition): offset for tp, offset in starts.items()}, ids, durable)
         log.info("reading_from", offsets={f"{tp.topic}/{tp.partition}": starts[tp] for tp in sorted(starts)})
         return starts
 
     async def _check_ids(self) -> None:
         """Raise `TopicRecreated` where a topic is another one than when its partitions were dealt."""
-        now = await asyncio.to_thread(self._read_ids)
+        async with asyncio.timeout(_ANSWER):
+            now = await asyncio.to_thread(self._read_ids)
         for topic in self._topics:
             known = self._ids.get(topic)
             if topic not in now:
@@ -130,7 +135,7 @@ class Reporter:
             return
         consumer = self._consumer
         partitions = [TP(topic, number) for topic, number in sorted(assigned)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_ANSWER):
             listed = await consumer.highwaters(*partitions)
             positions = {(tp.topic, tp.partition): await consumer.position(tp) for tp in partitions}
             await self._explain_holes(partitions)
@@ -138,10 +143,12 @@ class Reporter:
         # Tansu lists the last batch as one message; what the consumer has fetched knows better.
         ends = {(tp.topic, tp.partition): max(listed.get(tp) or 0, consumer.highwater(tp) or 0) for tp in partitions}
         progress = self._tracker.observe(ends, known, self._drained(), time.monotonic())
-        await asyncio.to_thread(self._write, progress)
+        async with asyncio.timeout(_ANSWER):  # a database that hangs would keep `standing_still` from being asked
+            await asyncio.to_thread(self._write, progress)
         self.written_at = time.monotonic()
         self._measure()
         if assigned == self._tracker.assigned:
+            self._tracker.durable(progress)
             self._tracker.reported()
 
     def _drained(self) -> set[Partition]:

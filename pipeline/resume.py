@@ -61,6 +61,8 @@ def decide_start(
         return Start(beginning, Turn.RETENTION, lost=beginning - reached)
     if committed is None:
         return Start(beginning)
+    if remembered is None:  # whoever committed that had another database, or this one has lost it
+        return Start(beginning, Turn.DATABASE_BEHIND)
     if stored is not None and stored < committed:
         return Start(max(stored, beginning), Turn.DATABASE_BEHIND, lost=max(0, beginning - stored))
     return Start(max(committed, beginning))

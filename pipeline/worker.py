@@ -94,7 +94,7 @@ class _Worker:
         if own:
             metrics.REBALANCES.inc()
             log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in own])
-        self._limit.assign(own)
+            self._limit.assign(own)  # not while it makes up its mind: those that stay go on
         self._tracker.assign(own)
         task = asyncio.ensure_future(processor.new_generation(generation))
         self._tasks.add(task)

@@ -7,6 +7,7 @@ StorageError
 ├── PermanentFault          stays until somebody acts: said at once, never retried
 │   ├── SchemaMissing         tables are absent or of another revision: run `newsquake db upgrade`
 │   ├── DatabaseFull          no disk space left
+│   ├── DatabaseBehind        it has lost commits: restored from a backup, or failed over to a replica that lagged
 │   └── AccessDenied          wrong password, no such database, missing privilege
 ├── DocumentRefused         some document of a batch holds a value that PostgreSQL cannot store: isolate it
 └── InvalidUrl              the URL cannot be understood: a mistake in the settings
@@ -39,6 +40,10 @@ class SchemaMissing(PermanentFault):
 
 class DatabaseFull(PermanentFault):
     """The server has no disk space left."""
+
+
+class DatabaseBehind(PermanentFault):
+    """The server has lost commits that it had confirmed. A worker that starts anew reads them again from Kafka."""
 
 
 class AccessDenied(PermanentFault):

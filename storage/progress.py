@@ -5,13 +5,14 @@ stored event, and a partition that is read to its end lets event time run on wit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select
+from sqlalchemy import Connection, and_, case, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
+from storage.errors import DatabaseBehind
 from storage.tables import stream_progress as table
 
 
@@ -19,7 +20,8 @@ from storage.tables import stream_progress as table
 class Progress:
     """One partition once a batch is committed: offsets, and the latest event time stored (UTC; None: none yet).
 
-    `topic_id` is Kafka's id of the topic that the offsets count in; None: not known.
+    `topic_id` is Kafka's id of the topic that the offsets count in; None: not known. `since` is the offset that its
+    reader knows to be committed here already; None: nothing is known yet, and `next_offset` stands whatever was there.
     """
 
     topic: str
@@ -28,10 +30,15 @@ class Progress:
     end_offset: int
     event_time: datetime | None = None
     topic_id: UUID | None = None
+    since: int | None = field(default=None, compare=False)
 
 
 def record_progress(connection: Connection, progress: Sequence[Progress], *, now: datetime) -> None:
-    """Store `progress` as of `now`; a partition's event time never goes back."""
+    """Store `progress` as of `now`; event times never go back, nor do offsets once `since` is known.
+
+    Raises `DatabaseBehind` where less is stored than was committed before: the server has lost commits.
+    """
+    progress = _continued(connection, progress)
     if not progress:
         return
     rows = [
@@ -64,6 +71,37 @@ def record_progress(connection: Connection, progress: Sequence[Progress], *, now
         ),
         rows,
     )
+
+
+def _continued(connection: Connection, progress: Sequence[Progress]) -> list[Progress]:
+    """`progress` with its offsets raised to those in the table, whose rows stay locked until the transaction ends.
+
+    Leaves out what counts in a topic that is gone: another worker has its successor's progress here already.
+    """
+    known = {(entry.topic, entry.partition) for entry in progress if entry.since is not None}
+    if not known:
+        return list(progress)
+    key = (table.c.topic, table.c.partition)
+    rows = connection.execute(
+        select(*key, table.c.next_offset, table.c.topic_id)
+        .where(tuple_(*key).in_(sorted(known)))
+        .order_by(*key)
+        .with_for_update()
+    )
+    stored = {(row.topic, row.partition): row for row in rows}
+    continued = []
+    for entry in progress:
+        row = stored.get((entry.topic, entry.partition))
+        if entry.since is None:
+            continued.append(entry)
+        elif row is None or (row.next_offset < entry.since and row.topic_id == entry.topic_id):
+            raise DatabaseBehind(
+                f"the database has lost what it had committed of {entry.topic}/{entry.partition}; a worker that starts "
+                "now reads it again"
+            )
+        elif row.topic_id == entry.topic_id or not (row.topic_id and entry.topic_id):
+            continued.append(replace(entry, next_offset=max(entry.next_offset, row.next_offset)))
+    return continued
 
 
 def read_progress(connection: Connection) -> dict[tuple[str, int], Progress]:

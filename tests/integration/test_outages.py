@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from newsquake.servers.kafka import Kafka
 from newsquake.servers.postgres import Postgres
@@ -51,6 +51,41 @@ def test_the_worker_waits_while_the_database_is_gone_and_then_goes_on(
         assert ids(database) == list(range(3_000))
         assert rollups(database) == recount(database)
     finally:
+        workers.close()
+        database.dispose()
+
+
+def test_a_database_that_hangs_ends_the_worker_with_its_stacks(
+    own_postgres: Postgres, pipeline: PipelineSettings, tmp_path: Path, guardian: Guardian
+) -> None:
+    """Frozen, its connections stay open and nothing fails: only the bound ends the wait."""
+    storage = StorageSettings(url=SecretStr(own_postgres.url))
+    database = open_engine(storage)
+    migrate.upgrade(database)
+    workers = Workers(environment(pipeline, storage), tmp_path, guardian)
+    workers.set("NEWSQUAKE_PIPELINE_STUCK_AFTER", "6")
+    frozen: list[int] = []
+    try:
+        produce(pipeline, messages(pipeline.news_topic, 3_000))
+        process = workers.start()
+        eventually(lambda: count(database) > 200, within=90, what="work under way")
+        assert own_postgres.pid is not None
+        with database.connect() as connection:
+            frozen = [own_postgres.pid, *connection.execute(text("SELECT pid FROM pg_stat_activity")).scalars()]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: process.poll() is not None, within=60, what="the end of the worker")
+        assert process.returncode == 1
+        assert "Stuck" in workers.log and "in run_worker" in workers.log, "why it ended, and where it stood"
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        frozen = []
+        workers.start()
+        eventually(lambda: count(database) >= 3_000, within=90, what="everything stored")
+        assert ids(database) == list(range(3_000))
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
         workers.close()
         database.dispose()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from faust.types import TP
 
 from pipeline.app import create_app
@@ -26,6 +27,7 @@ class Record:
     key: bytes | None = None
     timestamp: int = 0
     timestamp_type: int = 0
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 def records(*offsets: int) -> list[Record]:
@@ -76,16 +78,31 @@ def bench(tmp_path: Path, loop: asyncio.Runner) -> Iterator[Bench]:
     bench.consumer._thread.thread_loop.close()  # of the thread that was never started
 
 
-def test_slices_go_on_where_the_last_one_ended_and_repetitions_are_dropped(bench: Bench, loop: asyncio.Runner) -> None:
+def test_slices_go_on_where_the_last_one_ended(bench: Bench, loop: asyncio.Runner) -> None:
     async def scenario() -> None:
         bench.deal(a=5)
-        await bench.deliver(A, records(3, 4, 5, 6))
         await bench.deliver(A, records(5, 6))
         await bench.deliver(A, records(7))
 
     loop.run(scenario())
     assert bench.delivered == [(A, [5, 6]), (A, [7])]
     assert bench.consumer.holes == []
+
+
+def test_a_log_that_lost_its_tail_is_read_again_since_its_offsets_are_given_out_anew(
+    bench: Bench, loop: asyncio.Runner
+) -> None:
+    async def scenario() -> None:
+        bench.deal(a=5)
+        await bench.deliver(A, records(5, 6, 7))
+        await bench.deliver(A, records(0, 1))
+        await bench.deliver(A, records(2))
+
+    with structlog.testing.capture_logs() as logs:
+        loop.run(scenario())
+    assert bench.delivered == [(A, [5, 6, 7]), (A, [0, 1]), (A, [2])]
+    assert bench.consumer.holes == []
+    assert [(entry["event"], entry["reading_from"]) for entry in logs] == [("offsets_moved", 0)]
 
 
 def test_offsets_that_kafka_passes_over_are_noted(bench: Bench, loop: asyncio.Runner) -> None:

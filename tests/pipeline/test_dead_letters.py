@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
 
 from newsquake.servers.tansu import Tansu
 from newsquake.stack.guardian import Guardian
@@ -23,7 +24,7 @@ from pipeline.dead_letters import LARGEST_LETTER, DeadLetter, DeadLetterTopic, r
 from pipeline.errors import BrokerUnreachable, DeadLetterMissing, TopicsMissing
 from pipeline.reasons import Reason
 from pipeline.settings import PipelineSettings
-from pipeline.topics import STREAM_BYTES, create_topics
+from pipeline.topics import STREAM_BYTES, admin, create_topics
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FIELDS = {"id": "1", "source": "wire", "published_at": "2026-03-10T12:00:00Z", "text": "Profit rose."}
@@ -131,8 +132,23 @@ def test_a_value_that_is_too_large_for_any_topic_arrives_cut(
     assert found[1].value == b"{"
     if len(value) <= LARGEST_LETTER and found[0].value == value:
         return  # Tansu takes what Kafka refuses
-    assert found[0].value == value[: 1 << 20]
+    assert found[0].value == value[: 512 << 10]
     assert found[0].headers["cut-from"] == str(len(value))
+
+
+def test_a_topic_that_somebody_made_with_kafkas_own_limit_takes_letters_cut(
+    settings: PipelineSettings, tmp_path: Path
+) -> None:
+    named = settings.model_copy(update={"dead_letter_topic": f"{settings.dead_letter_topic}-plain"})
+    client = admin(named)
+    client.create_topics([NewTopic(named.dead_letter_topic, num_partitions=1, replication_factor=1)])
+    client.close()
+    value = secrets.token_bytes(3 << 20)
+    send(named, tmp_path, [letter(named, 0, value), letter(named, 1, b"{")])
+    with Archive(named) as archive:
+        found = {one.origin[2]: one for one in archive.read() if one.origin}
+    assert found[1].value == b"{"
+    assert found[0].value in (value, value[: 512 << 10]), "Tansu takes what Kafka refuses"
 
 
 def test_a_letter_that_was_sent_twice_is_one(settings: PipelineSettings, tmp_path: Path) -> None:

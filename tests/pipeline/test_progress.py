@@ -105,3 +105,19 @@ def test_a_partition_says_nothing_before_it_is_known_where_it_starts() -> None:
     ]
     known.reported()
     assert known.is_ready
+
+
+def test_what_the_database_must_still_know_is_what_it_has_said_or_committed_in_this_deal() -> None:
+    def since() -> list[int | None]:
+        return [entry.since for entry in known.observe({A: 20}, {A: 5}, set(), 0)]
+
+    known = tracker(A)
+    assert since() == [None]
+    known.durable([Progress("news", 0, 3, 9)])
+    assert since() == [3]
+    known.stored([Progress("news", 0, 5, 9)])
+    known.durable([Progress("news", 0, 4, 9)])
+    assert since() == [5]
+    known.assign([A])
+    known.start({A: 5}, {}, {A: 4})
+    assert since() == [4]

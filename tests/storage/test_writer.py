@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -11,8 +12,8 @@ from sqlalchemy import Engine, text
 
 from storage import migrate
 from storage.engine import open_engine
-from storage.errors import DatabaseUnreachable, DocumentRefused, SchemaMissing
-from storage.progress import Progress, backlog, record_progress
+from storage.errors import DatabaseBehind, DatabaseUnreachable, DocumentRefused, SchemaMissing
+from storage.progress import Progress, backlog, read_progress, record_progress
 from storage.settings import StorageSettings
 from storage.writer import BatchWriter, ScoredDocument
 from tests.storage.rows import NOON, document, recount, rollups, stored
@@ -129,3 +130,31 @@ def test_progress_is_committed_with_the_batch_and_event_time_never_goes_back(dat
         assert backlog(connection) == 3
     assert (row.next_offset, row.end_offset) == (9, 12)
     assert (row.event_time, row.seen_at, row.updated_at) == (NOON, NOON, NOON + timedelta(seconds=30))
+
+
+OLD, NEW = UUID(int=1), UUID(int=2)
+
+
+def test_a_late_report_does_not_set_progress_back_but_a_new_deal_does(database: Engine) -> None:
+    def after(*progress: Progress) -> int:
+        with database.begin() as connection:
+            record_progress(connection, progress, now=NOON)
+            return read_progress(connection)["t", 0].next_offset
+
+    assert after(Progress("t", 0, 5, 9, topic_id=OLD)) == 5
+    assert after(Progress("t", 0, 8, 9, topic_id=OLD, since=5)) == 8
+    assert after(Progress("t", 0, 6, 9, topic_id=OLD, since=5)) == 8, "seen before, written after"
+    assert after(Progress("t", 0, 2, 9, topic_id=OLD)) == 2
+    assert after(Progress("t", 0, 1, 9, topic_id=NEW)) == 1
+    assert after(Progress("t", 0, 7, 9, topic_id=OLD, since=6)) == 1, "it counts in a topic that is gone"
+
+
+@pytest.mark.parametrize("lost", ["UPDATE stream_progress SET next_offset = 7", "DELETE FROM stream_progress"])
+def test_a_database_that_has_lost_commits_is_noticed_at_the_next_batch(database: Engine, lost: str) -> None:
+    writer = BatchWriter(database, "m")
+    writer.write([document(1)], [Progress("t", 0, 8, 9)])
+    with database.begin() as connection:
+        connection.execute(text(lost))
+    with pytest.raises(DatabaseBehind, match="t/0"):
+        writer.write([document(2)], [Progress("t", 0, 9, 9, since=8)])
+    assert stored(database) == 1
