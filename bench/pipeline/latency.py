@@ -1,10 +1,11 @@
 """How long a message takes from its publisher to a row that others see, while workers are half busy.
 
-A thread publishes evenly. A message's clock starts just before `send` and stops when its row has come back from a query
-in another session, so that it covers the producer's linger, the broker, the micro-batch's wait, the classifier, the
-commit, and the delay of the look itself: `poll_ms` is how far apart looks are. To keep the look cheap it asks for eight
-rows of `stream_progress`, and for documents (by primary key, those published since the oldest one not seen yet) only
-when something was committed, or nothing was for a quarter of a second.
+A thread publishes evenly. A message's clock starts when it is due, which a busy thread may be late for (`behind_ms` is
+the most), and stops when its row has come back from a query in another session, so that it covers the producer's
+linger, the broker, the micro-batch's wait, the classifier, the commit, and the delay of the look itself: `poll_ms` is
+how far apart looks are. To keep the look cheap it asks for eight rows of `stream_progress`, and for documents (by
+primary key, those published since the oldest one not seen yet) only when something was committed, or nothing was for a
+quarter of a second.
 
 Publisher, looks, broker, database and workers share the cores.
 """
@@ -37,7 +38,7 @@ _AHEAD = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds from `send` to a visible row, of the messages sent after the warm-up."""
+    """Milliseconds from when a message was due to a visible row, of those due after the warm-up."""
 
     p50: float
     p95: float
@@ -45,16 +46,20 @@ class Latencies:
     max: float
     messages: int
     rate_per_s: float
+    seconds: float
     poll_ms: float
+    behind_ms: float
 
 
 class Pace(threading.Thread):
-    """Publishes items evenly at `rate` a second, as published now; knows when each was sent."""
+    """Publishes items evenly at `rate` a second, as published now; knows when each was due."""
 
     def __init__(self, settings: PipelineSettings, items: Sequence[Item], rate: float) -> None:
         super().__init__(name="pace", daemon=True)
         self.sent: list[tuple[str, datetime, float]] = []
-        """Id, `published_at` and monotonic seconds of the messages sent so far."""
+        """Id, `published_at` and the monotonic seconds when they were due, of the messages sent so far."""
+        self.behind = 0.0
+        """Seconds, the most that a message was sent late."""
         self.failed: Exception | None = None
         self._settings = settings
         self._items = items
@@ -72,16 +77,17 @@ class Pace(threading.Thread):
                     self._ended.wait(max(wait, 0.002))  # a few at a time: waking costs more than sending
                 if self._ended.is_set():
                     return
-                self.send(item)
+                self.send(item, began + number / self._rate)
             self._producer.flush(30)
         except Exception as error:  # told by whoever waits for the messages
             self.failed = error
 
-    def send(self, item: Item) -> None:
-        """Publish one message now."""
-        now = datetime.now(UTC)
+    def send(self, item: Item, due: float | None = None) -> None:
+        """Publish one message now; it was due then."""
+        now, at = datetime.now(UTC), time.perf_counter()
         message = msgspec.structs.replace(item.message, published_at=now)
-        self.sent.append((message.id, now, time.perf_counter()))
+        self.behind = max(self.behind, at - due if due else 0.0)
+        self.sent.append((message.id, now, due or at))
         self._producer.send(self._settings.topic(item.stream), key=message.source.encode(), value=encode(message))
 
     def close(self) -> None:
@@ -122,7 +128,7 @@ def measure_latency(
             seen.until(len(items), len(items), patience)
         finally:
             pace.close()
-    return _figures(pace.sent[len(ahead) :], seen, warm_up)
+    return _figures(pace.sent[len(ahead) :], seen, warm_up, pace.behind)
 
 
 class _Sight:
@@ -175,7 +181,7 @@ class _Sight:
             self.at.setdefault(name, now)
 
 
-def _figures(sent: Sequence[tuple[str, datetime, float]], seen: _Sight, warm_up: float) -> Latencies:
+def _figures(sent: Sequence[tuple[str, datetime, float]], seen: _Sight, warm_up: float, behind: float) -> Latencies:
     began, ended = sent[0][2], sent[-1][2]
     warm = began + min(warm_up, (ended - began) / 4)
     measured = np.array([seen.at[name] - at for name, _, at in sent if at >= warm]) * 1000
@@ -188,5 +194,7 @@ def _figures(sent: Sequence[tuple[str, datetime, float]], seen: _Sight, warm_up:
         max=float(measured.max()),
         messages=len(measured),
         rate_per_s=(len(sent) - 1) / (ended - began),
+        seconds=ended - began,
         poll_ms=float(np.mean(looks)) * 1000,
+        behind_ms=behind * 1000,
     )

@@ -69,7 +69,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"publish to visible row at {found['rate_per_s']:,.0f} messages/s: p50 {found['p50']:.0f} ms, "
             f"p95 {found['p95']:.0f}, p99 {found['p99']:.0f}, at most {found['max']:.0f}, of {found['messages']:,}; "
-            f"looked every {found['poll_ms']:.1f} ms"
+            f"looked every {found['poll_ms']:.1f} ms, published at most {found['behind_ms']:.0f} ms late"
         )
     return lines
 

@@ -1,6 +1,7 @@
 """One mistake each, planted into the real worker: what the red controls run.
 
-A fault patches one seam of `pipeline.worker` and leaves the rest as it is. None of them shows while nothing goes wrong.
+A fault patches one seam of the worker and leaves the rest as it is. None of them shows while nothing goes wrong, and
+each shows in figures of its own (`SHOWS`): a count that is off for another reason has not caught it.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from pipeline import message, reporter, worker
 from pipeline.inbox import Received
 from pipeline.processor import Processor
 from pipeline.settings import Stream
-from storage import writer
+from storage import progress, writer
 from storage.errors import TransientFault
 from storage.progress import Progress
 from storage.writer import BatchWriter, ScoredDocument
@@ -114,6 +115,24 @@ def nameless() -> None:
     worker.TopicIds = NoIds
 
 
+def trusting() -> None:
+    """Takes a commit for durable for ever."""
+    progress._continued = lambda connection, entries: list(entries)
+
+
+SHOWS = {
+    "early": ("early", "lost"),
+    "twice": ("doubled",),
+    "rollups": ("rollups_off",),
+    "swallow": ("lost",),
+    "drop": ("lost",),
+    "clock": ("stray",),
+    "silent": ("said",),
+    "nameless": ("lost",),
+    "trusting": ("lost",),
+}
+"""In which figures of the count a fault shows."""
+
 FAULTS: dict[str, Callable[[], None]] = {
     "early": early,
     "twice": twice,
@@ -123,4 +142,5 @@ FAULTS: dict[str, Callable[[], None]] = {
     "clock": clock,
     "silent": silent,
     "nameless": nameless,
+    "trusting": trusting,
 }

@@ -59,11 +59,13 @@ class Fleet:
             self._places += [_Place(self._spawn()) for _ in range(count)]
 
     def hit(self, pid: int, number: signal.Signals) -> None:
-        """A signal to one of ours; nothing happens where it is gone already."""
+        """A signal to one of ours; raises `LookupError` where it is gone already: then nothing was tried."""
         with self._lock:
             for place in self._places:
                 if place.process.pid == pid and place.process.poll() is None:
                     place.process.send_signal(number)
+                    return
+        raise LookupError(f"worker {pid} was gone before it could be hit")
 
     def remove(self, pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         """End this worker for good, by this signal; returns once it is gone."""

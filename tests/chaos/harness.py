@@ -44,6 +44,7 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
     traffic = {**experiment.traffic, **({"repeats": 0.0} if broken else {})}  # a repeat is no fault of a control's
     world = World(servers, Plan(workers, broken, experiment.environment(), traffic), Random(rng.random()))
     try:
+        experiment.prepare(world)
         world.traffic.send(experiment.backlog)
         world.traffic.flush()
         if experiment.audited:

@@ -26,7 +26,8 @@ from tests.storage.rows import recount, rollups
 _EVERY = 0.25  # seconds between two looks of the auditor
 STILL = 5.0  # seconds without a change, with nothing left to read, after which what is missing is lost
 VERY_STILL = 20.0  # the same where committed offsets may be wrong until workers have noticed
-_IDS = text("SELECT id FROM documents")
+_IDS = text("SELECT id FROM documents JOIN scores USING (published_at, key)")
+_LOOKS = 10  # fewer, and the auditor has seen next to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,28 @@ class Count:
     dead: int
     lost: int
     doubled: int
-    stray: int  # rows nobody sent, and good messages among the dead letters
+    stray: int  # rows nobody sent, malformed messages among the rows, good ones or strange places among the letters
     rollups_off: bool
     early: int  # messages below a committed offset that were nowhere
     fallen: int  # committed offsets that fell
     hung: bool  # not everything stored in time
+    blind: bool  # the auditor hardly ever came to look
     said: str  # what should have been in the log and was not
     where: list[str]  # the lost ones, in Kafka
 
     @property
     def clean(self) -> bool:
-        faults = (self.lost, self.doubled, self.stray, self.rollups_off, self.early, self.fallen, self.hung, self.said)
+        faults = (
+            self.lost,
+            self.doubled,
+            self.stray,
+            self.rollups_off,
+            self.early,
+            self.fallen,
+            self.hung,
+            self.blind,
+            self.said,
+        )
         return not any(faults)
 
 
@@ -128,7 +140,8 @@ class Ledger:
 
     def count(self, *, hung: bool, said: str) -> Count:
         """The last look and the count. Workers must have left."""
-        if self._thread.ident is not None:
+        audited = self._thread.ident is not None
+        if audited:
             self._stop.set()
             self._thread.join()
             self._look()
@@ -141,11 +154,15 @@ class Ledger:
             dead=len(self._letters.numbers),
             lost=len(missing),
             doubled=len(rows) - len(unique),
-            stray=len(misfiled) + sum(not 0 <= number < sent for number in unique),
+            stray=len(misfiled)
+            + len(unique & self._traffic.bad_sent)
+            + sum(not 0 <= number < sent for number in unique)
+            + sum(not self._traffic.was_at(place, number) for place, number in self._letters.places.items()),
             rollups_off=rollups(self._database) != recount(self._database),
             early=self.early,
             fallen=self.fallen,
             hung=hung,
+            blind=audited and self.looks < _LOOKS,
             said=said,
             where=self._traffic.places(missing),
         )

@@ -27,8 +27,7 @@ class Letters:
         self._consumer.assign([self._partition])
         self._consumer.seek(self._partition, 0)
         self.numbers: set[int] = set()
-        self.coordinates: set[tuple[str, int, int]] = set()
-        self.deliveries = 0
+        self.places: dict[tuple[str, int, int], int] = {}
 
     def catch_up(self, seconds: float = 15.0) -> bool:
         """Read to the end as it is now; False where the broker does not let us."""
@@ -51,7 +50,6 @@ class Letters:
     def _take(self, records: list[Any]) -> None:
         for record in records:
             headers = {name: value.decode() for name, value in record.headers}
-            self.coordinates.add((headers["topic"], int(headers["partition"]), int(headers["offset"])))
-            self.deliveries += 1
             if (number := number_of(record.value, record.key)) is not None:
                 self.numbers.add(number)
+                self.places[headers["topic"], int(headers["partition"]), int(headers["offset"])] = number

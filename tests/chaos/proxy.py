@@ -14,11 +14,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from newsquake.servers.ports import LOOPBACK
 
 Side = Literal["client", "server"]
+_T = TypeVar("_T")
 
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for no time: closing sends RST in place of FIN
@@ -83,9 +84,9 @@ class Proxy:
             self._close()
             self._thread.join(5)
 
-    def cut(self) -> None:
-        """Reset every connection; new ones are welcome."""
-        self._do(self._cut())
+    def cut(self) -> int:
+        """Reset every connection and return how many there were; new ones are welcome."""
+        return self._do(self._cut())
 
     def refuse(self) -> None:
         """An outage: reset every connection and refuse new ones until `accept`."""
@@ -114,17 +115,21 @@ class Proxy:
         """A silent black hole: take connections and bytes, pass none on towards `sides` (both, if none is named)."""
         self._set(stalled=set(sides or ("client", "server")))
 
-    def half_close(self, side: Side = "client") -> None:
-        """End what every open connection says to `side`, as if the other had shut that way; the way back stays open."""
+    def half_close(self, side: Side = "client") -> int:
+        """End what every open connection says to `side`, as if the other had shut that way; the way back stays open.
 
-        async def shut() -> None:
-            for way in self._ways:
-                if way.side == side and not way.shut:
-                    way.shut = True
-                    with suppress(OSError):
-                        way.writer.write_eof()
+        Returns how many that were.
+        """
 
-        self._do(shut())
+        async def shut() -> int:
+            open_ways = [way for way in self._ways if way.side == side and not way.shut]
+            for way in open_ways:
+                way.shut = True
+                with suppress(OSError):
+                    way.writer.write_eof()
+            return len(open_ways)
+
+        return self._do(shut())
 
     def heal(self) -> None:
         """Good weather, and open for connections."""
@@ -140,9 +145,9 @@ class Proxy:
 
         self._do(change())
 
-    def _do(self, control: Coroutine[Any, Any, None]) -> None:
+    def _do(self, control: Coroutine[Any, Any, _T]) -> _T:
         assert self._loop is not None, "not started"
-        asyncio.run_coroutine_threadsafe(control, self._loop).result(_CONTROL_SECONDS)
+        return asyncio.run_coroutine_threadsafe(control, self._loop).result(_CONTROL_SECONDS)
 
     async def _run(self, listening: "Future[None]") -> None:
         self._loop, closing = asyncio.get_running_loop(), asyncio.Event()
@@ -166,11 +171,12 @@ class Proxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._connected, LOOPBACK, self._port)
 
-    async def _cut(self) -> None:
+    async def _cut(self) -> int:
         for way in self._ways:
             with suppress(OSError):
                 way.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             way.writer.transport.abort()
+        return self.connections
 
     async def _connected(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.chaos.experiments import EXPERIMENTS
 from tests.chaos.experiments.base import Experiment
+from tests.chaos.faults import SHOWS
 from tests.chaos.harness import Outcome, run
 from tests.chaos.servers import Servers
 
@@ -46,12 +47,15 @@ class Suite:
         self._console = console
         self.outcomes: list[Outcome] = []
         self.uncaught: list[str] = []
+        self.broken_off: list[str] = []
         self.skipped: dict[str, str] = {}
 
     @property
     def failed(self) -> bool:
         earnest = [outcome for outcome in self.outcomes if not outcome.broken]
-        return bool(self.uncaught) or not earnest or any(not outcome.count.clean for outcome in earnest)
+        return (
+            bool(self.uncaught or self.broken_off) or not earnest or any(not outcome.count.clean for outcome in earnest)
+        )
 
     @property
     def last_line(self) -> str:
@@ -71,7 +75,23 @@ class Suite:
             for experiment in chosen:
                 for workers in self._options.workers:
                     for seed in range(1, self._options.seeds + 1):
-                        self._note(run(servers, experiment, workers=workers, seed=seed))
+                        self._try(servers, experiment, workers, seed)
+            for name, lacks in self.skipped.items():
+                self._console.print(f"not tried: {name} ({lacks})", style="yellow", soft_wrap=True)
+
+    def _try(
+        self, servers: Servers, experiment: Experiment, workers: int, seed: int, broken: str | None = None
+    ) -> Outcome | None:
+        """One run; None, and the suite has failed, where it could not be brought to its end."""
+        try:
+            outcome = run(servers, experiment, workers=workers, seed=seed, broken=broken)
+        except Exception as error:
+            what = f"{experiment.name}, {workers} workers, seed {seed}: {type(error).__name__}: {error}"
+            self.broken_off.append(what)
+            self._console.print(what, style="bold red", soft_wrap=True)
+            return None
+        self._note(outcome)
+        return outcome
 
     def _chosen(self, servers: Servers) -> Iterator[Experiment]:
         short = _SHORT if servers.durable else _SHORT_TANSU
@@ -81,15 +101,13 @@ class Suite:
             lacks = "" if servers.durable or not experiment.durable else "needs Apache Kafka (NEWSQUAKE_KAFKA_HOME)"
             if lacks := lacks or experiment.missing():
                 self.skipped[name] = lacks
-                self._console.print(f"{name}: skipped, {lacks}", style="yellow")
             else:
                 yield experiment
 
     def _control(self, servers: Servers, experiment: Experiment) -> None:
         for seed in range(1, _TRIES + 1):
-            outcome = run(servers, experiment, workers=min(self._options.workers), seed=seed, broken=experiment.control)
-            self._note(outcome)
-            if not outcome.count.clean:
+            outcome = self._try(servers, experiment, min(self._options.workers), seed, experiment.control)
+            if outcome and _caught(outcome):
                 return
         self.uncaught.append(experiment.name)
         told = f"{experiment.name} did not catch the fault {experiment.control!r}; log: {outcome.log}"
@@ -101,9 +119,14 @@ class Suite:
         name = f"{outcome.experiment} ({outcome.broken})" if outcome.broken else outcome.experiment
         numbers = (outcome.workers, outcome.seed, count.produced, count.stored, count.dead, count.lost, count.doubled)
         cells = (name, *numbers, "off" if count.rollups_off else "ok", count.early, outcome.restarts)
-        ending = "" if count.clean else "  caught" if outcome.broken else f"  {_why(outcome)}"
+        ending = "  caught" if _caught(outcome) else "" if count.clean else f"  {_why(outcome)}"
         style = "dim" if outcome.broken else "green" if count.clean else "bold red"
         self._console.print(_line(cells) + f"  {outcome.seconds:6.1f}" + ending, style=style, soft_wrap=True)
+
+
+def _caught(outcome: Outcome) -> bool:
+    """Whether the planted fault shows where it must, and not by some other trouble."""
+    return bool(outcome.broken) and any(getattr(outcome.count, figure) for figure in SHOWS[outcome.broken or ""])
 
 
 def _line(cells: tuple[object, ...]) -> str:
@@ -117,6 +140,7 @@ def _why(outcome: Outcome) -> str:
     count = outcome.count
     told = [f"{name} {value}" for name in ("stray", "fallen") if (value := getattr(count, name))]
     told += ["not all stored in time"] if count.hung else []
+    told += ["hardly audited"] if count.blind else []
     told += [f"not said: {count.said}"] if count.said else []
     told += [f"lost: {', '.join(count.where)}"] if count.lost else []
     return "; ".join([*told, f"log: {outcome.log}"])
@@ -141,6 +165,7 @@ def main() -> int:
         document = {
             "outcomes": [asdict(outcome) for outcome in suite.outcomes],
             "uncaught": suite.uncaught,
+            "broken_off": suite.broken_off,
             "skipped": suite.skipped,
             "failed": suite.failed,
         }

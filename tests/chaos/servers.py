@@ -23,7 +23,13 @@ from storage.engine import open_engine
 from storage.settings import StorageSettings
 from tests.chaos.proxy import Proxy
 
-_OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+_OPTIONS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "wal_writer_delay": "10s",  # these two for commits that are confirmed before they are written: one experiment's
+    "wal_writer_flush_after": "1GB",
+}
 _ROOM = 4 << 30
 
 

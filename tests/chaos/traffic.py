@@ -127,13 +127,22 @@ class Traffic:
         return found
 
     def excuse(self, partition: Partition, first: int, end: int) -> None:
-        """The broker itself drops these offsets, from `first` to before `end`: nobody need store what was there."""
+        """The broker itself drops the offsets from `first` to before `end`: what was there alone need not be stored."""
         with self._lock:
             dropped = {at: number for at, number in self.offsets[partition].items() if first <= at < end}
             for at in dropped:
                 del self.offsets[partition][at]
-            self.good.difference_update(dropped.values())
-            self.bad.difference_update(dropped.values())
+            gone = set(dropped.values()) - {number for log in self.offsets.values() for number in log.values()}
+            self.good -= gone
+            self.bad -= gone
+
+    def was_at(self, place: tuple[str, int, int], number: int) -> bool:
+        """Whether this number stood there, as far as Kafka has told what stood there."""
+        topic, partition, offset = place
+        with self._lock:
+            logs = [self.offsets[topic, partition], *(log for at, log in self._former if at == (topic, partition))]
+            known = {log[offset] for log in logs if offset in log}
+        return number in known or not known
 
     def send(self, count: int) -> None:
         """Hand `count` new messages to the producer."""
@@ -155,11 +164,16 @@ class Traffic:
         stop = threading.Event()
         rng = Random(self._rng.random())
 
+        broken: list[Exception] = []
+
         def flow() -> None:
-            while not stop.is_set():
-                pause = rng.uniform(0.05, 0.4)
-                self.send(int(pause * rate))
-                stop.wait(pause)
+            try:
+                while not stop.is_set():
+                    pause = rng.uniform(0.05, 0.4)
+                    self.send(int(pause * rate))
+                    stop.wait(pause)
+            except Exception as error:
+                broken.append(error)
 
         thread = threading.Thread(target=flow, name="traffic", daemon=True)
         thread.start()
@@ -167,7 +181,11 @@ class Traffic:
             yield
         finally:
             stop.set()
-            thread.join(_FLUSH_SECONDS)
+            thread.join(2 * _FLUSH_SECONDS)
+        if broken:
+            raise broken[0]
+        if thread.is_alive():
+            raise TimeoutError("the traffic does not come to its end")
 
     def close(self) -> None:
         self._producer.close(timeout=1)

@@ -23,7 +23,7 @@ from tests.chaos.traffic import Traffic
 
 PARTITIONS = 4
 COST = 0.001  # seconds a text
-RETRY_SECONDS = 30  # for which a worker waits for a server; three times as long as any outage here
+RETRY_SECONDS = 30  # for which a worker waits for a server; twice as long as any outage here
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ class Experiment:
     durable: bool = False
     """Whether it needs a broker whose data outlives its process, which has Kafka's administration too."""
     audited: bool = True
-    """Whether committed offsets may neither fall nor run ahead; not where they count in a topic that is gone."""
+    """Whether committed offsets may neither fall nor run ahead; not where the topic or the rows that they count are
+    taken away."""
+    prepare: Callable[[World], None] = lambda world: None
+    """Done to the run's database before anything else."""
     missing: Callable[[], str] = str
     """Says what this machine lacks for it; empty: nothing."""
     traffic: Mapping[str, object] = field(default_factory=dict)

@@ -6,11 +6,12 @@ from random import Random
 
 from tests.chaos.experiments.base import Experiment
 from tests.chaos.experiments.network import bad_weather
+from tests.chaos.experiments.workers import SESSION
 from tests.chaos.world import World
 
 
 def _network(world: World, rng: Random) -> None:
-    bad_weather(world, world.broker_proxy, rng, stall=(3.0, 9.0))
+    bad_weather(world, world.broker_proxy, rng, stall=(SESSION + 1, SESSION + 4))
 
 
 def _outage(world: World, rng: Random) -> None:

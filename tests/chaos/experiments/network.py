@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from tests.chaos.proxy import Proxy
+from tests.chaos.proxy import Proxy, Side
 from tests.chaos.world import World
+
+_CONNECTED_SECONDS = 15.0
 
 
 def bad_weather(world: World, proxy: Proxy, rng: Random, *, stall: tuple[float, float]) -> None:
@@ -28,22 +30,34 @@ def bad_weather(world: World, proxy: Proxy, rng: Random, *, stall: tuple[float, 
         proxy.heal()
 
 
+def _hits(act: Callable[[], int]) -> None:
+    """Do it once there is a connection that it meets; raises `TimeoutError` where there is none for long."""
+    deadline = time.monotonic() + _CONNECTED_SECONDS
+    while not act():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the workers had no connection that could be harmed")
+        time.sleep(0.05)
+
+
 def _cut(proxy: Proxy, rng: Random) -> float:
-    for _ in range(rng.randint(2, 6)):
-        proxy.cut()
+    _hits(proxy.cut)
+    for _ in range(rng.randint(1, 5)):
         time.sleep(rng.uniform(0.02, 0.3))
+        proxy.cut()
     return 0.2
 
 
 def _lose_answers(proxy: Proxy, rng: Random) -> float:
     """What was asked has arrived and is done; whoever asked never hears of it. A commit is such a question."""
+    met = 0
     for _ in range(12):
         proxy.delay(0.01)
         time.sleep(rng.uniform(0.1, 0.7))
         proxy.stall("client")
         time.sleep(0.06)
-        proxy.cut()
+        met += proxy.cut()
         proxy.heal()
+    _hits(lambda: met)
     return 0.2
 
 
@@ -58,7 +72,8 @@ def _narrow(proxy: Proxy, rng: Random) -> float:
 
 
 def _half(proxy: Proxy, rng: Random) -> float:
-    proxy.half_close(rng.choice(("client", "server")))
+    side: Side = rng.choice(("client", "server"))
+    _hits(lambda: proxy.half_close(side))
     return rng.uniform(0.3, 1.5)
 
 

@@ -1,12 +1,14 @@
 """Topics under the workers' feet: deleted and made again, or cut short by retention before they were read."""
 
 import json
+import signal
 import time
 from random import Random
 
 from kafka import TopicPartition
 
 from pipeline.topics import admin, create_topics
+from storage.progress import read_progress
 from tests.chaos.experiments.base import Experiment
 from tests.chaos.ledger import VERY_STILL
 from tests.chaos.world import World
@@ -16,9 +18,11 @@ _SETTLE = 60.0
 
 def _recreated(world: World, rng: Random) -> None:
     """Each time more messages follow than the topic had before, so that an old offset lies among the new ones."""
-    for number, how in enumerate((_before_their_eyes, _behind_their_backs, _while_they_are_away)):
+    ways = (_before_their_eyes, _behind_their_backs, _while_they_are_away, _with_messages_unread)
+    for number, how in enumerate(ways):
         if not world.ledger.settle(_SETTLE, still=VERY_STILL):
-            return  # what is not read yet must not be deleted; it will be counted as late or lost
+            world.unsaid = "all that was sent before the topic's deletion"  # which must not go unread, but for the last
+            return
         time.sleep(1.5)  # the last offsets are committed
         how(world, rng.choice(list(world.direct.topics)), rng, 1_500 + 500 * number)
     time.sleep(2)
@@ -42,6 +46,27 @@ def _while_they_are_away(world: World, topic: str, rng: Random, count: int) -> N
     _recreate(world, topic)
     _send(world, count)
     world.fleet.add(world.plan.workers)
+
+
+def _with_messages_unread(world: World, topic: str, rng: Random, count: int) -> None:
+    """What the workers knew to be waiting is gone with the topic, and must be told."""
+    _send(world, 4_000)
+    time.sleep(1.5)  # a report of the new ends
+    world.fleet.remove_all(signal.SIGKILL)
+    with world.database.connect() as connection:
+        known = {place: entry for place, entry in read_progress(connection).items() if place[0] == topic}
+    ends = world.traffic.ends()
+    for place, entry in known.items():
+        world.traffic.excuse(place, entry.next_offset, ends.get(place, 0))
+    _recreate(world, topic)
+    _send(world, count)
+    world.fleet.add(world.plan.workers)
+    world.ledger.settle(_SETTLE, still=VERY_STILL)
+    told = _told(world.fleet.log)
+    unread = {place: entry.end_offset - entry.next_offset for place, entry in known.items()}
+    if not any(unread.values()):
+        raise LookupError("the workers had read everything before they were killed")
+    world.unsaid = ", ".join(f"{t}/{p}: {n} lost" for (t, p), n in unread.items() if n and (t, p, n) not in told)
 
 
 def _send(world: World, count: int) -> None:
@@ -97,7 +122,7 @@ def _told(log: str) -> set[tuple[str, int, int]]:
 EXPERIMENTS = (
     Experiment(
         "topic-recreated",
-        "topics are deleted and made again: before running workers, behind their backs, and while they are away",
+        "topics are deleted and made again: before running workers, behind their backs, while they are away, half read",
         "nameless",
         _recreated,
         rate=0,
