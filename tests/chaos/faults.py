@@ -124,7 +124,7 @@ SHOWS = {
     "early": ("early", "lost"),
     "twice": ("doubled",),
     "rollups": ("rollups_off",),
-    "swallow": ("lost",),
+    "swallow": ("early", "lost"),
     "drop": ("lost",),
     "clock": ("stray",),
     "silent": ("said",),
