@@ -10,6 +10,7 @@ from random import Random
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.chaos.experiments.base import Experiment
+from tests.chaos.faults import SHOWS
 from tests.chaos.ledger import STILL, VERY_STILL, Count
 from tests.chaos.servers import Servers
 from tests.chaos.world import Plan, World
@@ -36,6 +37,11 @@ class Outcome:
     settled: float  # seconds from the healing until everything was stored
     log: str  # where the workers' log is kept; empty where nobody needs it
 
+    @property
+    def caught(self) -> bool:
+        """Whether the planted fault shows where it must, and not by some other trouble."""
+        return bool(self.broken) and shows(self.broken or "", self.count)
+
 
 def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, broken: str | None = None) -> Outcome:
     """Run it once. The same seed draws the same trouble; how it meets the workers is up to the machine."""
@@ -61,7 +67,8 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
         settled = time.monotonic() - healed
         world.fleet.remove_all()
         count = world.ledger.count(hung=hung, said=world.unsaid)
-        log = "" if count.clean is not bool(broken) else _keep(world.folder / "worker.log")
+        as_it_should = shows(broken, count) if broken else count.clean
+        log = "" if as_it_should else _keep(world.folder / "worker.log")
         spent = time.monotonic() - began
         fleet, looks = world.fleet, world.ledger.looks
         return Outcome(
@@ -69,6 +76,11 @@ def run(servers: Servers, experiment: Experiment, *, workers: int, seed: int, br
         )
     finally:
         world.close()
+
+
+def shows(fault: str, count: Count) -> bool:
+    """Whether a planted fault is to be seen in the figures that it must spoil."""
+    return any(getattr(count, figure) for figure in SHOWS[fault])
 
 
 def _wait_for_rows(world: World) -> None:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from tests.chaos.experiments import EXPERIMENTS
 from tests.chaos.experiments.base import Experiment
-from tests.chaos.faults import SHOWS
 from tests.chaos.harness import Outcome, run
 from tests.chaos.servers import Servers
 
@@ -107,7 +106,7 @@ class Suite:
     def _control(self, servers: Servers, experiment: Experiment) -> None:
         for seed in range(1, _TRIES + 1):
             outcome = self._try(servers, experiment, min(self._options.workers), seed, experiment.control)
-            if outcome and _caught(outcome):
+            if outcome and outcome.caught:
                 return
         self.uncaught.append(experiment.name)
         told = f"{experiment.name} did not catch the fault {experiment.control!r}; log: {outcome.log}"
@@ -119,14 +118,9 @@ class Suite:
         name = f"{outcome.experiment} ({outcome.broken})" if outcome.broken else outcome.experiment
         numbers = (outcome.workers, outcome.seed, count.produced, count.stored, count.dead, count.lost, count.doubled)
         cells = (name, *numbers, "off" if count.rollups_off else "ok", count.early, outcome.restarts)
-        ending = "  caught" if _caught(outcome) else "" if count.clean else f"  {_why(outcome)}"
+        ending = "  caught" if outcome.caught else "" if count.clean else f"  {_why(outcome)}"
         style = "dim" if outcome.broken else "green" if count.clean else "bold red"
         self._console.print(_line(cells) + f"  {outcome.seconds:6.1f}" + ending, style=style, soft_wrap=True)
-
-
-def _caught(outcome: Outcome) -> bool:
-    """Whether the planted fault shows where it must, and not by some other trouble."""
-    return bool(outcome.broken) and any(getattr(outcome.count, figure) for figure in SHOWS[outcome.broken or ""])
 
 
 def _line(cells: tuple[object, ...]) -> str:
