@@ -1,5 +1,6 @@
 """How commands speak: tables on a terminal, one JSON document with `--json`."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -11,9 +12,13 @@ from rich.table import Table
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
+_UNPRINTED = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode())
+    """One JSON document on stdout; what would steer a terminal or turn its lines round is escaped in it, too."""
+    printed = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode()
+    typer.echo(_UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", printed))
 
 
 def table(title: str, *columns: str) -> Table:
