@@ -21,6 +21,7 @@ from alerts.evaluate import tick
 from alerts.leader import Leadership
 from alerts.outbox import deliver
 from alerts.settings import AlertsSettings
+from alerts.upkeep import Upkeep
 from alerts.watermark import last_report
 from storage import migrate
 from storage.engine import open_engine
@@ -29,7 +30,7 @@ from storage.settings import StorageSettings
 log = structlog.get_logger()
 
 _REPLAY_SECONDS = 1.0
-_LAST_TICK_SECONDS = 4.0
+_LAST_JOBS_SECONDS = 4.0
 
 
 def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSettings, stop: threading.Event) -> None:
@@ -40,7 +41,7 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every tick that a long one outlasts
     channels = open_channels(alerts_settings)
-    engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=3)
+    engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=5)
     seconds = min(alerts_settings.tick_seconds, _REPLAY_SECONDS if alerts_settings.replay else float("inf"))
     rounds = _Rounds(engine, alerts_settings, channels, stop)
     try:
@@ -48,10 +49,12 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
         scheduler = BackgroundScheduler(timezone=UTC)
         job = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None, "next_run_time": datetime.now(UTC)}
         scheduler.add_job(rounds.run, "interval", seconds=seconds, id="evaluate", **job)
+        Upkeep(engine, storage_settings, stop).register(scheduler)
         scheduler.start()
         stop.wait()
-        scheduler.shutdown(wait=False)
-        rounds.idle.wait(_LAST_TICK_SECONDS)
+        leaving = threading.Thread(target=scheduler.shutdown, name="leaving", daemon=True)  # waits for what still runs
+        leaving.start()
+        leaving.join(_LAST_JOBS_SECONDS)
     finally:
         rounds.leadership.release()
         engine.dispose()
@@ -67,16 +70,13 @@ class _Rounds:
     stop: threading.Event
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     leadership: Leadership = field(init=False)
-    idle: threading.Event = field(default_factory=threading.Event)
     told: str = ""
     silent: bool = False
 
     def __post_init__(self) -> None:
         self.leadership = Leadership(self.engine)
-        self.idle.set()
 
     def run(self) -> None:
-        self.idle.clear()
         try:
             if not self.stop.is_set():
                 self._round()
@@ -85,8 +85,6 @@ class _Rounds:
             self._tell("database_unreachable" if gone else "evaluation_failed", _reason(error))
         except Exception as error:
             log.exception("evaluation_failed", reason=str(error))
-        finally:
-            self.idle.set()
 
     def _round(self) -> None:
         if not self.leadership.held():

@@ -75,7 +75,7 @@ def read_negatives(connection: Connection, series: Series, start: datetime, end:
     whoever posts first or most.
     """
     doc, score = documents.c, scores.c
-    wanted = [score.sentiment == "negative", doc.published_at >= start, doc.published_at < end]
+    wanted = [score.counted, score.sentiment == "negative", doc.published_at >= start, doc.published_at < end]
     wanted += [score.published_at >= start, score.published_at < end]
     if series.topic != ALL:
         wanted.append(score.topic == series.topic)
@@ -89,7 +89,7 @@ def read_negatives(connection: Connection, series: Series, start: datetime, end:
         .select_from(joined)
         .where(*wanted)
         .ext(postgresql.distinct_on(doc.content_hash))
-        .order_by(doc.content_hash, doc.published_at, doc.key, score.model_id)
+        .order_by(doc.content_hash, doc.published_at, doc.key)
         .subquery()
     )
     query = select(one_each, func.count().over()).order_by(one_each.c.content_hash).limit(_SAMPLE)

@@ -14,7 +14,7 @@ from alerts.errors import AlertsError
 from models.cli import model
 from models.errors import ModelError
 from newsquake import __version__
-from newsquake.commands import alerts, bench, db, dead_letters, publish, services, topics, trends
+from newsquake.commands import alerts, bench, db, dead_letters, export, publish, services, topics, trends
 from newsquake.errors import NewsquakeError
 from newsquake.logs import set_up_logs
 from pipeline.errors import PipelineError
@@ -30,6 +30,7 @@ app = typer.Typer(
 services.register(app)
 app.add_typer(publish.app, name="publish")
 app.command("trends")(trends.trends)
+app.command("export")(export.export)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -1,6 +1,7 @@
 """Errors of the command line and the one-machine stack; the message alone is printed, the exit code is `exit_code`.
 
 NewsquakeError            1  the work failed
+├── ExtraMissing          2  an optional package is not installed; the message names the extra that brings it
 └── StackError            1  something of the one-machine stack failed
     ├── ServerError       1  a server did not start or does not answer; the message has its log's last lines
     ├── PortTaken         2  a port that the settings name is in use
@@ -16,6 +17,12 @@ class NewsquakeError(Exception):
     """The work failed; the message says what to do."""
 
     exit_code: ClassVar[int] = 1
+
+
+class ExtraMissing(NewsquakeError):
+    """What is asked for needs an optional package that is not installed."""
+
+    exit_code = 2
 
 
 class StackError(NewsquakeError):

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-_NOISY = ("aiokafka", "faust", "mode", "apscheduler", "alembic", "urllib3", "httpx", "apprise")
+_NOISY = ("aiokafka", "faust", "mode", "apscheduler", "alembic", "urllib3", "httpx", "apprise", "matplotlib")
 _REPEATED = ("kafka",)  # logs what it raises as well, attempt by attempt
 
 

@@ -3,9 +3,12 @@
 Connections speak psycopg 3, keep UTC, notice a dead peer within half a minute and never log the URL.
 """
 
-from sqlalchemy import Engine, create_engine
+import select
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from storage.errors import InvalidUrl
 from storage.settings import StorageSettings
@@ -37,11 +40,10 @@ def database_url(settings: StorageSettings) -> URL:
 def open_engine(settings: StorageSettings, *, application: str = "newsquake", pool_size: int = 2) -> Engine:
     """An engine whose sessions are in UTC and named `application` in `pg_stat_activity`. Connects lazily."""
     options = f"-c timezone=UTC -c statement_timeout={settings.statement_timeout * 1000}"
-    return create_engine(
+    engine = create_engine(
         database_url(settings),
         pool_size=pool_size,
         max_overflow=2,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": settings.connect_timeout,
             "application_name": application,
@@ -49,3 +51,18 @@ def open_engine(settings: StorageSettings, *, application: str = "newsquake", po
             **_KEEPALIVE,
         },
     )
+    event.listen(engine, "checkout", _refuse_ended)
+    return engine
+
+
+def _refuse_ended(connection: Any, record: object, proxy: object) -> None:
+    """Have the pool replace a connection that the server ended while it was idle.
+
+    An idle server says nothing, unless it says goodbye: that costs a system call, not the round trip of a ping.
+    """
+    if connection.closed:
+        raise DisconnectionError("this connection is closed")
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        raise DisconnectionError("the server ended this connection")

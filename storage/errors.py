@@ -10,6 +10,7 @@ StorageError
 │   ├── DatabaseBehind        it has lost commits: restored from a backup, or failed over to a replica that lagged
 │   └── AccessDenied          wrong password, no such database, missing privilege
 ├── DocumentRefused         some document of a batch holds a value that PostgreSQL cannot store: isolate it
+├── UnknownModel            no model of that name has scored documents
 └── InvalidUrl              the URL cannot be understood: a mistake in the settings
 """
 
@@ -48,6 +49,10 @@ class DatabaseBehind(PermanentFault):
 
 class AccessDenied(PermanentFault):
     """The server answers, but not to this user or not for this database."""
+
+
+class UnknownModel(StorageError):
+    """No model of that name has scored documents."""
 
 
 class InvalidUrl(StorageError):

@@ -4,7 +4,9 @@ Safe to run from several processes at once: an advisory lock lets one work while
 """
 
 from pathlib import Path
+from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -18,6 +20,9 @@ from storage.faults import meaning
 
 PATIENCE = 5.0  # seconds that a long-lived part gives the database at its start
 
+log = structlog.get_logger(__name__)
+
+_ROLES = Path(__file__).with_name("roles.sql").read_text("utf-8")
 _LOCK = 0x6E657773  # any fixed number: the lock's name within the database
 
 
@@ -35,8 +40,25 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             command.upgrade(_config(connection), revision)
+            if revision == "head":
+                _grant(connection)
     except OperationalError as error:
         raise meaning(error) or error from error
+
+
+def _grant(connection: Connection) -> None:
+    """Make the roles, where they are missing and this user may, and grant them what they are for."""
+    driver: Any = connection.connection.driver_connection
+    driver.add_notice_handler(_warn)
+    try:
+        connection.exec_driver_sql(_ROLES.replace("%", "%%"))
+    finally:
+        driver.remove_notice_handler(_warn)
+
+
+def _warn(notice: Any) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("roles_incomplete", reason=notice.message_primary, hint=notice.message_hint)
 
 
 def downgrade(engine: Engine, revision: str) -> None:

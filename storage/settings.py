@@ -15,4 +15,10 @@ class StorageSettings(BaseSettings):
 
     url: SecretStr = SecretStr("postgresql://postgres@127.0.0.1:5432/newsquake")
     connect_timeout: int = Field(default=5, ge=1, description="seconds to wait for a connection")
+    keep_days: int | None = Field(
+        default=None, ge=1, description="days of documents to keep, applied by the scheduler; none: all are kept"
+    )
+    keep_keys_days: int | None = Field(
+        default=None, ge=1, description="days to remember which documents there were; none: keep_days and 90 more"
+    )
     statement_timeout: int = Field(default=60, ge=1, description="seconds after which the server ends a statement")

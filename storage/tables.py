@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 metadata = MetaData()
 _timestamp = DateTime(timezone=True)
@@ -29,6 +29,7 @@ models = Table(
     Column("model_id", SmallInteger, primary_key=True),
     Column("name", Text, nullable=False),
     Column("first_used", _timestamp, nullable=False),
+    Column("active", Boolean, nullable=False),
 )
 
 document_keys = Table(
@@ -69,21 +70,51 @@ scores = Table(
     Column("positive", REAL, nullable=False),
     Column("score", Double, nullable=False),
     Column("confidence", REAL, nullable=False),
+    Column("counted", Boolean, nullable=False, default=True),
 )
 
-sentiment_minute = Table(
-    "sentiment_minute",
+document_entities = Table(
+    "document_entities",
     metadata,
-    Column("bucket", _timestamp, primary_key=True),
-    Column("topic", Text, primary_key=True),
-    Column("stream", Text, primary_key=True),
-    Column("lang", Text, primary_key=True),
-    Column("n", Integer, nullable=False),
-    Column("negative", Integer, nullable=False),
-    Column("neutral", Integer, nullable=False),
-    Column("positive", Integer, nullable=False),
-    Column("score_sum", Double, nullable=False),
+    Column("entity", Text, primary_key=True),
+    Column("published_at", _timestamp, primary_key=True),
+    Column("key", Uuid, primary_key=True),
 )
+
+document_search = Table(
+    "document_search",
+    metadata,
+    Column("published_at", _timestamp, nullable=False),
+    Column("key", Uuid, nullable=False),
+    Column("words", TSVECTOR, nullable=False),
+)
+
+index_queue = Table(
+    "index_queue",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("keys", ARRAY(Uuid), nullable=False),
+    Column("times", ARRAY(_timestamp), nullable=False),
+)
+
+
+def _rollup(name: str, *keys: str) -> Table:
+    """Counts of documents by a bucket of event time (its start, UTC) and `keys`."""
+    return Table(
+        name,
+        metadata,
+        *(Column(key, _timestamp if key == "bucket" else Text, primary_key=True) for key in keys),
+        *(Column(count, Integer, nullable=False) for count in ("n", "negative", "neutral", "positive")),
+        Column("score_sum", Double, nullable=False),
+    )
+
+
+sentiment_minute = _rollup("sentiment_minute", "bucket", "topic", "stream", "lang")
+sentiment_hour = _rollup("sentiment_hour", "bucket", "topic", "stream", "lang")
+sentiment_day = _rollup("sentiment_day", "bucket", "topic", "stream", "lang")
+source_hour = _rollup("source_hour", "bucket", "source", "stream")
+entity_minute = _rollup("entity_minute", "bucket", "entity", "stream")
+entity_day = _rollup("entity_day", "bucket", "entity", "stream")
 
 stream_progress = Table(
     "stream_progress",

@@ -1,12 +1,19 @@
-"""Sentiment over time, as `newsquake trends` shows it: one series a topic over equal buckets of event time."""
+"""Sentiment over time, as `newsquake trends` shows it: one series a topic over equal buckets of event time.
+
+Read from the view `trend_minute`, so that `newsquake_reader` is role enough.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, DateTime, Numeric, Text, column, func, select, table
 
-from storage.tables import sentiment_minute as rollup
+_TEXTS = (column(name, Text) for name in ("topic", "stream", "lang"))
+_COUNTS = (column(name, BigInteger) for name in ("n", "negative", "neutral", "positive"))
+_view = table(
+    "trend_minute", column("bucket", DateTime(timezone=True)), *_TEXTS, *_COUNTS, column("mean_score", Numeric)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Trend:
 
 def newest_minute(connection: Connection) -> datetime | None:
     """The latest event-time minute that is stored."""
-    newest: datetime | None = connection.execute(select(func.max(rollup.c.bucket))).scalar_one()
+    newest: datetime | None = connection.execute(select(func.max(_view.c.bucket))).scalar_one()
     return newest
 
 
@@ -41,32 +48,33 @@ def trends(
     lang: str | None = None,
 ) -> list[Trend]:
     """Trends of event times in [since, until), the topics with most messages first."""
-    index = func.floor(func.extract("epoch", rollup.c.bucket - since) / bucket.total_seconds())
+    index = func.floor(func.extract("epoch", _view.c.bucket - since) / bucket.total_seconds())
     query = (
         select(
-            rollup.c.topic,
+            _view.c.topic,
             index.label("slot"),
-            func.sum(rollup.c.n),
-            func.sum(rollup.c.negative),
-            func.sum(rollup.c.neutral),
-            func.sum(rollup.c.positive),
-            func.sum(rollup.c.score_sum),
+            func.sum(_view.c.n),
+            func.sum(_view.c.negative),
+            func.sum(_view.c.neutral),
+            func.sum(_view.c.positive),
+            func.sum(_view.c.mean_score * _view.c.n),
         )
-        .where(rollup.c.bucket >= since, rollup.c.bucket < until)
-        .group_by(rollup.c.topic, "slot")
-        .order_by(rollup.c.topic, "slot")
+        .where(_view.c.bucket >= since, _view.c.bucket < until)
+        .group_by(_view.c.topic, "slot")
+        .order_by(_view.c.topic, "slot")
     )
     if topics:
-        query = query.where(rollup.c.topic.in_(topics))
+        query = query.where(_view.c.topic.in_(topics))
     if stream:
-        query = query.where(rollup.c.stream == stream)
+        query = query.where(_view.c.stream == stream)
     if lang:
-        query = query.where(rollup.c.lang == lang)
+        query = query.where(_view.c.lang == lang)
     buckets = max(1, -((since - until) // bucket))
     by_topic: dict[str, list[tuple[int, int, int, int, int, float]]] = {}
     for topic, number, *counts in connection.execute(query):
         n, negative, neutral, positive, score = counts
-        by_topic.setdefault(topic, []).append((int(number), int(n), int(negative), int(neutral), int(positive), score))
+        cell = (int(number), int(n), int(negative), int(neutral), int(positive), float(score))
+        by_topic.setdefault(topic, []).append(cell)
     found = [_trend(topic, cells, buckets) for topic, cells in by_topic.items()]
     return sorted(found, key=lambda trend: (-trend.n, trend.topic))
 

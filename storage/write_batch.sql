@@ -1,5 +1,5 @@
 -- One micro-batch, exactly once. Reads the staging table that COPY has just filled; only documents whose key is new
--- are stored, and only they raise the rollups. Keys first, then rollups, each in order: workers cannot deadlock.
+-- are stored, counted and queued for the indexes that are filled later. Keys first, in order; `rollups.sql` is the statement's tail.
 WITH fresh AS (
     INSERT INTO document_keys (key, published_at)
     SELECT key, published_at FROM staging ORDER BY key
@@ -14,19 +14,9 @@ WITH fresh AS (
 ), scored AS (
     INSERT INTO scores (published_at, key, model_id, topic, sentiment, negative, neutral, positive, score, confidence)
     SELECT published_at, key, model_id, topic, sentiment, negative, neutral, positive, score, confidence FROM stored
-), raised AS (
-    INSERT INTO sentiment_minute AS total (bucket, topic, stream, lang, n, negative, neutral, positive, score_sum)
-    SELECT date_trunc('minute', published_at), topic, stream, lang,
-           count(*), count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
-           count(*) FILTER (WHERE sentiment = 'positive'), sum(score)
-    FROM stored
-    GROUP BY 1, 2, 3, 4
-    ORDER BY 1, 2, 3, 4
-    ON CONFLICT (bucket, topic, stream, lang) DO UPDATE
-    SET n = total.n + excluded.n,
-        negative = total.negative + excluded.negative,
-        neutral = total.neutral + excluded.neutral,
-        positive = total.positive + excluded.positive,
-        score_sum = total.score_sum + excluded.score_sum
+), queued AS (
+    INSERT INTO index_queue (keys, times)
+    SELECT array_agg(key), array_agg(published_at) FROM stored HAVING count(*) > 0
+), changes AS (
+    SELECT published_at, source, stream, lang, entities, topic, sentiment, score, 1 AS sign FROM stored
 )
-SELECT count(*) FROM fresh

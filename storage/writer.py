@@ -8,31 +8,34 @@ Kafka's offsets, which follows the commit.
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 from psycopg import errors
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, TextClause, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from storage.errors import DatabaseUnreachable
 from storage.faults import meaning
+from storage.partitions import ensure_days
 from storage.progress import Progress, record_progress
+from storage.staging import prepare, stage
 from storage.tables import models
 
-_WRITE = text(Path(__file__).with_name("write_batch.sql").read_text("utf-8"))
-_STAGING = text("""
-CREATE TEMPORARY TABLE IF NOT EXISTS staging (
-    published_at timestamptz, key uuid, source text, id text, stream text, lang text, title text, text text, url text,
-    author text, entities text[], content_hash bigint, model_id smallint, topic text, sentiment text, negative real,
-    neutral real, positive real, score double precision, confidence real
-) ON COMMIT DELETE ROWS""")
-_TYPES = (
-    "timestamptz uuid text text text text text text text text text[] int8 int2 text text "
-    "float4 float4 float4 float8 float4"
-).split()
+_ROLLUPS = Path(__file__).with_name("rollups.sql").read_text("utf-8")
+
+
+def statement(name: str, answer: str) -> TextClause:
+    """The statement of a `.sql` file beside this module, which ends in a CTE `changes`, with the rollups behind it."""
+    return text(Path(__file__).with_name(name).read_text("utf-8") + _ROLLUPS + answer)
+
+
+_WRITE = statement("write_batch.sql", "SELECT count(*) FROM fresh")
+_RESCORE = statement("rescore_batch.sql", "SELECT count(*) FROM rescored")
+# Each staged document is looked up by its key: without statistics the planner may prefer to read whole partitions.
+_LOOK_UP = text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
 _FIRST_DAY = date(2000, 1, 1)
 
 
@@ -73,8 +76,11 @@ class BatchWriter:
         """Store what is new of `batch` and return how many documents that was.
 
         Raises `TransientFault` (retry), `PermanentFault` (give up), `DocumentRefused` (isolate); other database errors
-        come as they are. On any error nothing of the batch is stored, unless the connection broke during the commit:
-        then it may be, and the next try changes nothing.
+        come as they are. On any error nothing of the batch is stored, unless the connection broke during the commit,
+        or only a part of the batch was new: then it may be, and the next try changes nothing.
+
+        Documents that are stored already get this model's scores beside the others'. What the rollups count is the
+        first score of a document, until the active model has scored it too.
         """
         try:
             return self._write(batch, progress)
@@ -85,67 +91,71 @@ class BatchWriter:
             raise known from error
 
     def _write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress], *, again: bool = True) -> int:
-        unique = {document.key: document for document in reversed(batch)}
-        self._ensure_days({document.published_at.date() for document in unique.values()})
+        unique = list({document.key: document for document in reversed(batch)}.values())
+        self._ensure_days({document.published_at.date() for document in unique})
         try:
-            with self._engine.begin() as connection:
-                inserted = self._insert(connection, list(unique.values())) if unique else 0
-                record_progress(connection, progress, now=self._clock())
-                return inserted
+            with self._engine.connect() as connection:
+                return self._store(connection, unique, progress)
         except IntegrityError as error:
             if again and isinstance(error.orig, errors.CheckViolation):
                 self._days.clear()  # retention dropped a day that we knew
                 return self._write(batch, progress, again=False)
             raise
+        except psycopg.OperationalError as error:
+            if again and isinstance(meaning(error), DatabaseUnreachable):
+                return self._write(batch, progress, again=False)  # it ended while idle: COPY, the first, failed
+            raise
+
+    def _store(self, connection: Connection, batch: Sequence[ScoredDocument], progress: Sequence[Progress]) -> int:
+        """One transaction, or two where only a part of the batch is new.
+
+        Scores of known documents must not be inserted, nor rollups moved, while rollups of new ones are locked: two
+        workers could wait for each other. Progress is told by the last transaction.
+        """
+        if batch:
+            prepare(connection)
+        with connection.begin():
+            inserted = self._insert(connection, batch) if batch else 0
+            mixed = 0 < inserted < len(batch)
+            if not mixed:
+                if inserted < len(batch):
+                    self._rescore(connection)
+                record_progress(connection, progress, now=self._clock())
+        if mixed:
+            with connection.begin():
+                stage(connection, batch, self._ensure_model(connection))
+                self._rescore(connection)
+                record_progress(connection, progress, now=self._clock())
+        return inserted
 
     def _insert(self, connection: Connection, batch: Sequence[ScoredDocument]) -> int:
-        model_id = self._ensure_model(connection)
-        connection.execute(_STAGING)
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(_TYPES)
-            for document in batch:
-                copy.write_row(_row(document, model_id))
+        """Store the documents of `batch` that are new, and return how many."""
+        stage(connection, batch, self._ensure_model(connection))
         return int(connection.execute(_WRITE).scalar_one())
+
+    def _rescore(self, connection: Connection) -> None:
+        """Keep this model's scores of the staged documents that are known already."""
+        connection.execute(_LOOK_UP)
+        connection.execute(_RESCORE)
 
     def _ensure_model(self, connection: Connection) -> int:
         if self._model_id is None:
             known = select(models.c.model_id).where(models.c.name == self._model)
             found = connection.execute(known).scalar_one_or_none()
             if found is None:
-                connection.execute(insert(models).values(name=self._model).on_conflict_do_nothing())
-                return int(connection.execute(known).scalar_one())  # remembered once it is committed
+                return self._add_model(connection)  # remembered once it is committed
             self._model_id = int(found)
         return self._model_id
 
+    def _add_model(self, connection: Connection) -> int:
+        """The first model of a database is the active one."""
+        connection.execute(text("LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE"))
+        first = ~select(models.c.model_id).where(models.c.active).exists()
+        new = insert(models).from_select(["name", "active"], select(literal(self._model), first))
+        connection.execute(new.on_conflict_do_nothing())
+        return int(connection.execute(select(models.c.model_id).where(models.c.name == self._model)).scalar_one())
+
     def _ensure_days(self, days: set[date]) -> None:
-        missing = {day for day in days if day >= _FIRST_DAY} - self._days
-        for day in sorted(missing):
-            with self._engine.begin() as connection:
-                connection.execute(text("SELECT ensure_document_day(:day)"), {"day": day})
+        for day in sorted({day for day in days if day >= _FIRST_DAY} - self._days):
+            ensure_days(self._engine, [day])
             self._days.add(day)
-
-
-def _row(document: ScoredDocument, model_id: int) -> tuple[object, ...]:
-    return (
-        document.published_at,
-        document.key,
-        document.source,
-        document.id,
-        document.stream,
-        document.lang,
-        document.title,
-        document.text,
-        document.url,
-        document.author,
-        list(document.entities),
-        document.content_hash,
-        model_id,
-        document.topic,
-        document.sentiment,
-        document.negative,
-        document.neutral,
-        document.positive,
-        document.positive - document.negative,
-        document.confidence,
-    )

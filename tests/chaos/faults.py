@@ -5,10 +5,10 @@ each shows in figures of its own (`SHOWS`): a count that is off for another reas
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
@@ -23,6 +23,10 @@ from storage.errors import TransientFault
 from storage.progress import Progress
 from storage.writer import BatchWriter, ScoredDocument
 
+_STORED = """
+    SELECT published_at, source, stream, lang, entities, topic, sentiment, score, 1 AS sign
+    FROM documents JOIN scores USING (published_at, key)
+    WHERE counted AND key = ANY(:keys)"""
 _GAP = 0.1  # seconds in which the second transaction of `rollups` can be missed
 
 
@@ -50,12 +54,9 @@ def twice() -> None:
 
 def rollups() -> None:
     """Raises the rollups in a transaction of their own, after the one that stores the documents."""
-    whole = writer._WRITE.text
-    found = re.search(r", raised AS \((.*)\)\s*(SELECT count\(\*\) FROM fresh)", whole, re.DOTALL)
-    assert found, "write_batch.sql has another shape by now"
-    writer._WRITE = text(f"{whole[: found.start()]}\n{found[2]}")
-    stored = "FROM documents JOIN scores USING (published_at, key) WHERE key = ANY(:keys)"
-    raise_rollups = text(found[1].replace("FROM stored", stored))
+    stores = Path(writer.__file__).with_name("write_batch.sql").read_text("utf-8")
+    writer._WRITE = text(f"{stores} SELECT count(*) FROM fresh")
+    raise_rollups = text(f"WITH changes AS ({_STORED}) {writer._ROLLUPS} SELECT 1")
     known = text("SELECT key FROM document_keys WHERE key = ANY(:keys)")
 
     class RaisesApart(BatchWriter):

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_help_names_every_command() -> None:
         "scheduler",
         "publish",
         "trends",
+        "export",
         "alerts",
         "topics",
         "dead-letters",
@@ -131,6 +133,26 @@ def test_trends_are_a_table_for_people_and_json_for_scripts(
     assert found["trends"][0]["n"] == 100
     done = newsquake("trends", "--since", "yesterday", NEWSQUAKE_STORAGE_URL=url)
     assert done.returncode == 2 and "--since" in done.stderr
+
+
+def test_retention_says_what_would_go_then_drops_it(storage_settings: StorageSettings, database: Engine) -> None:
+    env = {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
+    BatchWriter(database, "m").write([document(n, at=datetime(2020, 1, 1, tzinfo=UTC)) for n in range(30)])
+    planned = newsquake("db", "retention", "--keep", "2d", "--dry-run", **env)
+    assert planned.returncode == 0 and "2020-01-01" in planned.stdout and "1 days and 30 keys" in planned.stdout
+    done = json.loads(newsquake("db", "retention", "--keep", "1w", "--keep-keys=2w", "--json", **env).stdout)
+    assert [day["day"] for day in done["days"]] == ["2020-01-01"] and done["keys"] == 30 and not done["dry_run"]
+    wrong = newsquake("db", "retention", "--keep", "90", **env)
+    assert wrong.returncode == 2 and "--keep" in wrong.stderr
+
+
+def test_another_model_is_activated_by_name(storage_settings: StorageSettings, database: Engine) -> None:
+    env = {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
+    for model in ("old", "new"):
+        BatchWriter(database, model).write([document(n) for n in range(30)])
+    assert "30 documents moved" in newsquake("db", "activate", "new", **env).stdout
+    assert json.loads(newsquake("db", "activate", "new", "--json", **env).stdout) == {"active": "new", "moved": 0}
+    assert_refused(newsquake("db", "activate", "newer", **env), "there are: old, new")
 
 
 def test_no_alerts_is_an_empty_list(storage_settings: StorageSettings) -> None:

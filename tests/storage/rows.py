@@ -38,29 +38,51 @@ def document(number: int, *, at: datetime | None = None, source: str = "wire") -
     )
 
 
-_RECOUNT = text("""
-    SELECT date_trunc('minute', published_at) AS bucket, topic, stream, lang, count(*) AS n,
-           count(*) FILTER (WHERE sentiment = 'negative') AS negative,
-           count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
-           count(*) FILTER (WHERE sentiment = 'positive') AS positive,
-           round(sum(score)::numeric, 4) AS score_sum
-    FROM documents JOIN scores USING (published_at, key)
-    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""")
-_ROLLUPS = text("""
-    SELECT bucket, topic, stream, lang, n, negative, neutral, positive, round(score_sum::numeric, 4) AS score_sum
-    FROM sentiment_minute ORDER BY 1, 2, 3, 4""")
+_COUNTS = """count(*) AS n, count(*) FILTER (WHERE sentiment = 'negative') AS negative,
+    count(*) FILTER (WHERE sentiment = 'neutral') AS neutral,
+    count(*) FILTER (WHERE sentiment = 'positive') AS positive,
+    round(sum(score)::numeric, 4) AS score_sum"""
+_ROWS = "documents JOIN scores USING (published_at, key)"
+_SUMS = "n, negative, neutral, positive, round(score_sum::numeric, 4) AS score_sum"
+_KEYS = {
+    "sentiment_minute": ("minute", "topic, stream, lang"),
+    "sentiment_hour": ("hour", "topic, stream, lang"),
+    "sentiment_day": ("day", "topic, stream, lang"),
+    "source_hour": ("hour", "source, stream"),
+    "entity_minute": ("minute", "entity, stream"),
+    "entity_day": ("day", "entity, stream"),
+}
+ROLLUPS = tuple(_KEYS)
 
 
-def recount(database: Engine) -> list[tuple[object, ...]]:
-    """What the rollups must be, counted from the rows."""
+def recount(database: Engine, table: str = "sentiment_minute") -> list[tuple[object, ...]]:
+    """What a rollup must be, counted from the rows."""
+    unit, keys = _KEYS[table]
+    rows = f"{_ROWS} CROSS JOIN unnest(entities) AS entity" if "entity" in keys else _ROWS
+    order = ", ".join(str(place + 1) for place in range(1 + len(keys.split(", "))))
+    query = f"""SELECT date_trunc('{unit}', published_at, 'UTC') AS bucket, {keys}, {_COUNTS}
+        FROM {rows} WHERE counted GROUP BY {order} ORDER BY {order}"""
     with database.connect() as connection:
-        return [tuple(row) for row in connection.execute(_RECOUNT)]
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
-def rollups(database: Engine) -> list[tuple[object, ...]]:
-    """What the rollups are."""
+def rollups(database: Engine, table: str = "sentiment_minute") -> list[tuple[object, ...]]:
+    """What it is."""
+    keys = _KEYS[table][1]
+    order = ", ".join(str(place + 1) for place in range(1 + len(keys.split(", "))))
+    query = f"SELECT bucket, {keys}, {_SUMS} FROM {table} WHERE n <> 0 ORDER BY {order}"
     with database.connect() as connection:
-        return [tuple(row) for row in connection.execute(_ROLLUPS)]
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def all_rollups(database: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Every rollup as it is."""
+    return {table: rollups(database, table) for table in ROLLUPS}
+
+
+def all_recounts(database: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Every rollup as it must be."""
+    return {table: recount(database, table) for table in ROLLUPS}
 
 
 def stored(database: Engine) -> int:

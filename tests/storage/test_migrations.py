@@ -6,10 +6,11 @@ from sqlalchemy import Engine, inspect, text
 from storage import migrate
 from storage.engine import database_url
 from storage.errors import InvalidUrl, SchemaMissing
+from storage.search import index_documents
 from storage.settings import StorageSettings
 from storage.tables import metadata
 from storage.writer import BatchWriter
-from tests.storage.rows import document
+from tests.storage.rows import all_recounts, all_rollups, document, stored
 
 
 def test_the_schema_goes_down_and_up_again(database: Engine) -> None:
@@ -35,13 +36,68 @@ def test_the_tables_in_code_have_the_columns_of_the_database(database: Engine, t
         assert bool(found[column.name]["nullable"]) == bool(column.nullable), column.name
 
 
-def test_every_table_and_view_says_what_it_is(database: Engine) -> None:
+def test_every_table_view_column_and_function_says_what_it_is(database: Engine) -> None:
     query = """
-        SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE nspname = 'public' AND relkind IN ('r', 'p', 'v') AND NOT relispartition
-        AND relname <> 'alembic_version' AND obj_description(pg_class.oid) IS NULL"""
+        SELECT relname, attname FROM pg_class
+        JOIN pg_attribute ON attrelid = pg_class.oid AND attnum >= 0 AND NOT attisdropped
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+        AND relname <> 'alembic_version'
+        AND (col_description(pg_class.oid, attnum) IS NULL OR obj_description(pg_class.oid) IS NULL)
+        UNION ALL
+        SELECT proname, '' FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND obj_description(oid) IS NULL"""
     with database.connect() as connection:
-        assert list(connection.execute(text(query)).scalars()) == []
+        assert connection.execute(text(query)).all() == []
+
+
+def test_every_time_has_a_time_zone(database: Engine) -> None:
+    query = """
+        SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = 'public' AND data_type ~ '^(timestamp without|time |date)'"""
+    with database.connect() as connection:
+        assert connection.execute(text(query)).all() == []
+
+
+def value(database: Engine, query: str) -> object:
+    with database.connect() as connection:
+        return connection.execute(text(query)).scalar_one()
+
+
+OLD_ROWS = """
+    INSERT INTO models (name) VALUES ('old');
+    SELECT ensure_document_day(day) FROM unnest(ARRAY['2026-03-10', '2026-03-11']::date[]) AS day;
+    INSERT INTO document_keys SELECT md5(n::text)::uuid, '2026-03-10T23:30Z'::timestamptz + n * interval '1 minute'
+    FROM generate_series(1, 60) AS n;
+    INSERT INTO documents (published_at, key, source, id, stream, lang, text, entities, content_hash)
+    SELECT published_at, key, 'wire', key, 'news', 'en', 'Profits rose at Merrowdale', ARRAY['M', 'M', 'B'], 1
+    FROM document_keys;
+    INSERT INTO scores (published_at, key, model_id, topic, sentiment, negative, neutral, positive, score, confidence)
+    SELECT published_at, key, 1, 'earnings', 'negative', 0.8, 0.1, 0.1, -0.7, 0.8 FROM document_keys;
+    INSERT INTO sentiment_minute
+    SELECT date_trunc('minute', published_at), 'earnings', 'news', 'en', 1, 1, 0, 0, -0.7 FROM document_keys"""
+
+
+def test_what_revision_2_stored_is_counted_and_found_after_the_upgrade_and_stays_after_the_downgrade(
+    database: Engine,
+) -> None:
+    migrate.downgrade(database, "0002")
+    with database.begin() as connection:
+        connection.exec_driver_sql(OLD_ROWS)
+    migrate.upgrade(database)
+    assert stored(database) == 60
+    assert all_rollups(database) == all_recounts(database)
+    assert {table: sum(row[-5] for row in rows) for table, rows in all_rollups(database).items()} == {  # type: ignore[misc]
+        "sentiment_minute": 60, "sentiment_hour": 60, "sentiment_day": 60, "source_hour": 60, "entity_minute": 120,
+        "entity_day": 120,
+    }  # fmt: skip
+    while index_documents(database):
+        pass
+    assert value(database, "SELECT count(*) FROM search_documents('profit', max_rows => 99)") == 60
+    assert value(database, "SELECT count(*) FROM document_entities") == 120
+    assert value(database, "SELECT name FROM models WHERE active") == "old"
+    BatchWriter(database, "new").write([document(1)])
+    migrate.downgrade(database, "0002")
+    assert value(database, "SELECT count(*) FROM documents JOIN scores USING (published_at, key)") == 61
+    assert value(database, "SELECT sum(n) FROM trend_hourly") == 61
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "not a url", "", "postgresql://u:pa@ss:word@h/db"])

@@ -1,0 +1,92 @@
+"""Retention: whole days of documents are dropped, a partition at a time; what they amounted to stays in the rollups.
+
+Keys outlive their documents, so that a message that Kafka delivers again long after is not counted a second time. May
+run at any time, any number of times, in several processes: what is done already is not there any more.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from time import sleep
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from storage.errors import TransactionAborted
+from storage.faults import meaning
+from storage.partitions import Day, document_days
+
+KEYS_LONGER = timedelta(days=90)  # how much longer than documents their keys are kept, unless it is said
+
+_DROP = text("SELECT drop_document_day(:day)")
+_DROP_EARLY = text("SELECT drop_documents_before_2000()")
+_FORGET = text("""
+DELETE FROM document_keys WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM document_keys WHERE published_at < :before LIMIT :batch FOR UPDATE SKIP LOCKED))""")
+_COUNT_KEYS = text("SELECT count(*) FROM document_keys WHERE published_at < :before")
+_BATCH = 5000
+_TRIES = 5
+_PAUSE = 2.0  # seconds before a day that somebody reads is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What a run dropped, or would drop: days before `before`, keys of documents published before `keys_before`."""
+
+    before: date
+    keys_before: datetime
+    days: tuple[Day, ...]
+    keys: int
+    dry_run: bool
+
+
+def apply_retention(
+    engine: Engine, *, keep: timedelta, now: datetime, keep_keys: timedelta | None = None, dry_run: bool = False
+) -> Retained:
+    """Drop the UTC days that ended `keep` ago or more, and forget keys older than `keep_keys`.
+
+    `keep_keys` is 90 days more than `keep` unless given, and never less than it. Each day takes a lock on the tables
+    for some milliseconds; where readers hold it up for a second it lets go, and tries again after a pause.
+
+    Raises:
+        TransactionAborted: a day stayed locked by others through all tries; the days before it are dropped.
+        StorageError: as the other parts of this package.
+    """
+    before = (now - keep).date()
+    kept = max(keep, keep + KEYS_LONGER if keep_keys is None else keep_keys)
+    keys_before = datetime.combine((now - kept).date(), datetime.min.time(), UTC)
+    try:
+        days = tuple(day for day in document_days(engine) if day.day < before)
+        if dry_run:
+            with engine.connect() as connection:
+                keys = int(connection.execute(_COUNT_KEYS, {"before": keys_before}).scalar_one())
+            return Retained(before, keys_before, days, keys, dry_run)
+        with engine.begin() as connection:
+            connection.execute(_DROP_EARLY)
+        for day in days:
+            _drop(engine, day.day)
+        return Retained(before, keys_before, days, _forget(engine, keys_before), dry_run)
+    except DBAPIError as error:
+        raise meaning(error) or error from error
+
+
+def _drop(engine: Engine, day: date) -> None:
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with engine.begin() as connection:
+                connection.execute(_DROP, {"day": day})
+            return
+        except DBAPIError as error:
+            if not tries_left or not isinstance(meaning(error), TransactionAborted):
+                raise
+            sleep(_PAUSE)
+
+
+def _forget(engine: Engine, before: datetime) -> int:
+    """Small transactions: a key is locked for milliseconds only."""
+    forgotten = 0
+    while True:
+        with engine.begin() as connection:
+            gone = connection.execute(_FORGET, {"before": before, "batch": _BATCH}).rowcount
+        forgotten += gone
+        if gone < _BATCH:
+            return forgotten
