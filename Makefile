@@ -31,9 +31,9 @@ check: $(VENV)/.developer  ## Lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.developer  ## Measure the classifier's engine and the batch writer against their peers
+bench: $(VENV)/.developer  ## Measure the classifier's engine and the database against their peers
 	@$(BIN)/newsquake bench engine $(ARGS)
-	@PYTHONPATH=. $(BIN)/python bench/writer.py
+	@$(BIN)/newsquake bench storage
 
 train: $(VENV)/.developer  ## Rebuild the shipped checkpoint into OUT (DATA=folder with labelled/)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[teacher]'

@@ -1,4 +1,4 @@
-"""`newsquake bench`: what the engine and the pipeline are worth on this machine, and what a worker holds meanwhile."""
+"""`newsquake bench`: what engine, pipeline and database are worth on this machine, and what a worker holds."""
 
 import signal
 import threading
@@ -117,6 +117,26 @@ def pipeline(
     )
     with TrainingProgress(Console(stderr=True)) as progress:
         document = run(request, progress.stage)
+    _tell(document, tables, remarks, as_json=as_json)
+
+
+@app.command()
+def storage(
+    documents: Annotated[int, typer.Option(min=1_000, help="Documents to fill the database with.")] = 200_000,
+    days: Annotated[int, typer.Option(min=7, max=3_650, help="Days that they are spread over.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Time the database: documents in against INSERT and COPY, answers out of every view, days dropped; and weigh it.
+
+    Starts a PostgreSQL of its own with durable settings and removes it. A minute on two cores; ten million documents
+    take 40 GB in TMPDIR, and most of an hour.
+    """
+    from bench.storage.run import Request, run
+    from bench.storage.tables import remarks, tables
+    from models.progress import TrainingProgress
+
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(Request(documents=documents, days=days), progress.stage)
     _tell(document, tables, remarks, as_json=as_json)
 
 
