@@ -117,15 +117,41 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50 SET enable_seqscan = off SET pl
 #variable_conflict use_column
 DECLARE
     wanted tsquery := search_query(search_documents.query);
+    oldest timestamptz;
+    until  timestamptz;
+    start  timestamptz;
+    span   interval := '1 day';
+    times  timestamptz[] := '{}';
+    keys   uuid[] := '{}';
+    part   record;
 BEGIN
+    -- Newest first, in windows that grow: a common word is found in the last days, a rare one in few steps, and no index
+    -- is read that need not be.
+    SELECT min(day)::timestamp AT TIME ZONE 'UTC' AS first, (max(day) + 1)::timestamp AT TIME ZONE 'UTC' AS past
+    INTO part
+    FROM (SELECT to_date(right(relname, 8), 'YYYYMMDD') AS day
+          FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+          WHERE inhparent = 'document_search'::regclass AND relname ~ '_[0-9]{8}$') AS days;
+    oldest := coalesce(part.first, '2000-01-01Z');
+    until := coalesce(part.past, '2000-01-01Z');
+    LOOP
+        start := greatest(since, CASE WHEN until > oldest THEN greatest(oldest, until - span) ELSE '-infinity' END);
+        SELECT coalesce(array_agg(published_at), '{}') AS times, coalesce(array_agg(key), '{}') AS keys INTO part
+        FROM (
+            SELECT published_at, key FROM document_search
+            WHERE words @@ wanted AND published_at >= start AND published_at < until
+            ORDER BY published_at DESC LIMIT max_rows - cardinality(times)
+        ) AS newest;
+        times := times || part.times;
+        keys := keys || part.keys;
+        EXIT WHEN cardinality(times) >= max_rows OR start IN (since, '-infinity');
+        until := start;
+        span := span * 2;
+    END LOOP;
     RETURN QUERY
     SELECT found.published_at, document.source, document.id, document.stream, document.lang, verdict.topic,
            verdict.sentiment, verdict.score, document.title, document.text, document.url
-    FROM (
-        SELECT published_at, key FROM document_search
-        WHERE words @@ wanted AND published_at >= since
-        ORDER BY published_at DESC LIMIT max_rows
-    ) AS found
+    FROM unnest(times, keys) AS found (published_at, key)
     CROSS JOIN LATERAL (
         SELECT * FROM documents WHERE documents.published_at = found.published_at AND documents.key = found.key OFFSET 0
     ) AS document
