@@ -18,7 +18,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from pipeline.dead_letter_archive import Archive, ArchivedLetter
 from pipeline.dead_letter_catalogue import MARKER, REPLAY_MARKER, Entry
-from pipeline.dead_letters import REPLAYED
+from pipeline.dead_letters import CUT, REPLAYED
 from pipeline.errors import BrokerUnreachable, InvalidMessage
 from pipeline.message import decode
 from pipeline.settings import PipelineSettings
@@ -89,9 +89,11 @@ def replay(
 
 
 def _verdict(letter: ArchivedLetter, topics: frozenset[str], now: datetime) -> str | None:
-    """Which count keeps the letter from being sent; None where it is to be sent."""
+    """Which count keeps the letter from being sent; None where it is to be sent. What was cut is not the message."""
     if letter.origin is None or letter.origin[0] not in topics:
         return "elsewhere"
+    if CUT in letter.headers:
+        return "still_invalid"
     try:
         decode(letter.value, now=now)
     except InvalidMessage:

@@ -90,6 +90,9 @@ class ProgressTracker:
         for message in messages:
             partition = (message.topic, message.partition)
             offsets[partition] = max(offsets.get(partition, 0), message.offset + 1)
+        for partition, offset in offsets.items():
+            if offset < self._next.get(partition, 0):
+                self._durable.pop(partition, None)  # the log has lost its tail: the table is to follow
         return [
             self._progress(partition, offset, self._end.get(partition, offset), times.get(partition))
             for partition, offset in offsets.items()

@@ -58,6 +58,7 @@ class Reporter:
         self.written_at: float | None = None
         """When the database last took a report (monotonic)."""
         self._dealt = asyncio.Event()
+        self._writing: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Report until cancelled. Raises `Stuck`, `TopicRecreated`, and faults that stay."""
@@ -104,14 +105,22 @@ class Reporter:
             ends = await self._consumer.highwaters(*committed)
             ids = await asyncio.to_thread(self._read_ids)
             remembered = await asyncio.to_thread(self._read)
+        if missing := {tp.topic for tp in committed} - ids.keys():
+            raise BrokerUnreachable(f"the broker does not describe {', '.join(sorted(missing))}")
         starts, durable = {}, {}
         for tp, offset in committed.items():
             partition = (tp.topic, tp.partition)
             start = decide_start(offset, beginnings[tp], ends[tp] or 0, remembered.get(partition), ids.get(tp.topic))
             announce(partition, start, offset)
             starts[tp] = start.offset
-            if start.turn is Turn.NONE and partition in remembered:
-                durable[partition] = min(start.offset, remembered[partition].next_offset)
+            known = remembered.get(partition)
+            if (
+                known
+                and start.turn is Turn.NONE
+                and known.topic_id == ids[tp.topic]
+                and known.next_offset <= (ends[tp] or 0)
+            ):
+                durable[partition] = min(start.offset, known.next_offset)
         self._ids = ids
         self._tracker.start({(tp.topic, tp.partition): offset for tp, offset in starts.items()}, ids, durable)
         log.info("reading_from", offsets={f"{tp.topic}/{tp.partition}": starts[tp] for tp in sorted(starts)})
@@ -130,10 +139,10 @@ class Reporter:
                 raise TopicRecreated(f"the topic {topic} was deleted and made anew; starting again from its beginning")
 
     async def _report(self) -> None:
-        assigned = self._tracker.assigned
+        assigned, consumer = self._tracker.assigned, self._consumer
         if not assigned:
             return
-        consumer = self._consumer
+        deal = consumer.generation
         partitions = [TP(topic, number) for topic, number in sorted(assigned)]
         async with asyncio.timeout(_ANSWER):
             listed = await consumer.highwaters(*partitions)
@@ -143,13 +152,25 @@ class Reporter:
         # Tansu lists the last batch as one message; what the consumer has fetched knows better.
         ends = {(tp.topic, tp.partition): max(listed.get(tp) or 0, consumer.highwater(tp) or 0) for tp in partitions}
         progress = self._tracker.observe(ends, known, self._drained(), time.monotonic())
-        async with asyncio.timeout(_ANSWER):  # a database that hangs would keep `standing_still` from being asked
-            await asyncio.to_thread(self._write, progress)
+        await self._written(progress)
         self.written_at = time.monotonic()
         self._measure()
-        if assigned == self._tracker.assigned:
+        if deal == consumer.generation:
             self._tracker.durable(progress)
             self._tracker.reported()
+
+    async def _written(self, progress: list[Progress]) -> None:
+        """Write it; raises `TimeoutError` where the database hangs, which must not keep `run` from looking.
+
+        A write that hangs is waited for, not left behind: it could end much later, and would hold its connection.
+        """
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, progress))
+        writing = self._writing
+        async with asyncio.timeout(_ANSWER):
+            await asyncio.wait([writing])
+        self._writing = None
+        await writing
 
     def _drained(self) -> set[Partition]:
         """Partitions of which everything that was delivered is stored."""

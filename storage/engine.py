@@ -37,9 +37,23 @@ def database_url(settings: StorageSettings) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_engine(settings: StorageSettings, *, application: str = "newsquake", pool_size: int = 2) -> Engine:
-    """An engine whose sessions are in UTC and named `application` in `pg_stat_activity`. Connects lazily."""
+# The server's side: what a process that froze or a machine that died has locked is free again within half a minute.
+_ABANDONED = (
+    "-c idle_in_transaction_session_timeout=30000 "
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
+
+
+def open_engine(
+    settings: StorageSettings, *, application: str = "newsquake", pool_size: int = 2, patient: bool = False
+) -> Engine:
+    """An engine whose sessions are in UTC and named `application` in `pg_stat_activity`. Connects lazily.
+
+    A `patient` one may leave a transaction open while nothing is asked in it, for longer than half a minute.
+    """
     options = f"-c timezone=UTC -c statement_timeout={settings.statement_timeout * 1000}"
+    if not patient:
+        options += f" {_ABANDONED}"
     engine = create_engine(
         database_url(settings),
         pool_size=pool_size,

@@ -74,10 +74,7 @@ def record_progress(connection: Connection, progress: Sequence[Progress], *, now
 
 
 def _continued(connection: Connection, progress: Sequence[Progress]) -> list[Progress]:
-    """`progress` with its offsets raised to those in the table, whose rows stay locked until the transaction ends.
-
-    Leaves out what counts in a topic that is gone: another worker has its successor's progress here already.
-    """
+    """`progress` with its offsets raised to those in the table, whose rows stay locked until the transaction ends."""
     known = {(entry.topic, entry.partition) for entry in progress if entry.since is not None}
     if not known:
         return list(progress)
@@ -94,12 +91,12 @@ def _continued(connection: Connection, progress: Sequence[Progress]) -> list[Pro
         row = stored.get((entry.topic, entry.partition))
         if entry.since is None:
             continued.append(entry)
-        elif row is None or (row.next_offset < entry.since and row.topic_id == entry.topic_id):
+        elif row is None or row.next_offset < entry.since or (row.topic_id or entry.topic_id) != entry.topic_id:
             raise DatabaseBehind(
-                f"the database has lost what it had committed of {entry.topic}/{entry.partition}; a worker that starts "
-                "now reads it again"
+                f"the database has lost what it had committed of {entry.topic}/{entry.partition}, or has it of another "
+                "topic of that name; a worker that starts now reads what is missing again"
             )
-        elif row.topic_id == entry.topic_id or not (row.topic_id and entry.topic_id):
+        else:
             continued.append(replace(entry, next_offset=max(entry.next_offset, row.next_offset)))
     return continued
 

@@ -36,6 +36,8 @@ _WRITE = statement("write_batch.sql", "SELECT count(*) FROM fresh")
 _RESCORE = statement("rescore_batch.sql", "SELECT count(*) FROM rescored")
 # Each staged document is looked up by its key: without statistics the planner may prefer to read whole partitions.
 _LOOK_UP = text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
+# `activate` takes a lock that this one excludes, so that no score is stored by a rule that no longer holds.
+_NO_ACTIVATION = text("LOCK TABLE document_keys IN ROW EXCLUSIVE MODE")
 _FIRST_DAY = date(2000, 1, 1)
 
 
@@ -123,6 +125,7 @@ class BatchWriter:
                 record_progress(connection, progress, now=self._clock())
         if mixed:
             with connection.begin():
+                connection.execute(_NO_ACTIVATION)
                 stage(connection, batch, self._ensure_model(connection))
                 self._rescore(connection)
                 record_progress(connection, progress, now=self._clock())

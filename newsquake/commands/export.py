@@ -70,7 +70,7 @@ def export(
         if out == "-" and sys.stdout.isatty():
             raise typer.BadParameter("Parquet is nothing for a terminal: name a file", param_hint="--out")
     write: Write = write_parquet if file_format is Format.PARQUET else partial(write_csv, raw=raw)
-    engine = open_engine(StorageSettings(), application="newsquake export")
+    engine = open_engine(StorageSettings(), application="newsquake export", patient=True)
     migrate.check(engine)
     wanted = _range(engine, since, until, topic or [], stream and stream.value)
     with _opened(out) as target, _Progress(what.value) as progress:

@@ -215,6 +215,18 @@ def test_what_this_release_rejects_stays_and_is_sent_once_it_does_not(
     assert later == ReplayReport(sent=1, still_invalid=1, elsewhere=1)
 
 
+def test_what_was_cut_is_not_sent_back_though_its_beginning_is_valid(
+    settings: PipelineSettings, tmp_path: Path
+) -> None:
+    send(
+        settings,
+        tmp_path,
+        [letter(settings, 1, valid(1) + b" " * LARGEST_LETTER + b"{"), letter(settings, 2, valid(2))],
+    )
+    report = send_back(settings)
+    assert (report.sent, report.still_invalid) == (1, 1)
+
+
 def test_a_stop_leaves_the_rest_for_the_next_replay(settings: PipelineSettings, tmp_path: Path) -> None:
     send(settings, tmp_path, [letter(settings, number, valid(number)) for number in range(10)])
     stop = threading.Event()

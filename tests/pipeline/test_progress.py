@@ -121,3 +121,10 @@ def test_what_the_database_must_still_know_is_what_it_has_said_or_committed_in_t
     known.assign([A])
     known.start({A: 5}, {}, {A: 4})
     assert since() == [4]
+
+
+def test_after_a_log_lost_its_tail_the_table_is_to_follow() -> None:
+    known = tracker(A)
+    known.stored([Progress("news", 0, 8, 9)])
+    assert [entry.since for entry in known.after([message(A, 8)], {})] == [8]
+    assert [(entry.next_offset, entry.since) for entry in known.after([message(A, 1)], {})] == [(2, None)]
