@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import Connection, Engine, TextClause, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from storage.errors import DatabaseUnreachable
 from storage.faults import meaning
@@ -103,9 +103,9 @@ class BatchWriter:
                 self._days.clear()  # retention dropped a day that we knew
                 return self._write(batch, progress, again=False)
             raise
-        except psycopg.OperationalError as error:
+        except (OperationalError, psycopg.OperationalError) as error:  # the latter from COPY
             if again and isinstance(meaning(error), DatabaseUnreachable):
-                return self._write(batch, progress, again=False)  # it ended while idle: COPY, the first, failed
+                return self._write(batch, progress, again=False)  # it ended while idle, or is told so only now
             raise
 
     def _store(self, connection: Connection, batch: Sequence[ScoredDocument], progress: Sequence[Progress]) -> int:

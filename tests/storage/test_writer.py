@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from storage import migrate
 from storage.engine import open_engine
@@ -94,17 +94,24 @@ def test_a_day_that_was_dropped_meanwhile_is_made_again(database: Engine) -> Non
     assert writer.write([document(2)]) == 1
 
 
-def test_a_server_that_ends_the_connection_is_a_transient_fault(database: Engine) -> None:
+@pytest.mark.parametrize("staging_made", [True, False], ids=["COPY meets it", "a statement meets it"])
+def test_a_connection_that_the_server_ends_is_replaced(database: Engine, staging_made: bool) -> None:
     writer = BatchWriter(database, "m")
     writer.write([document(1)])
-    url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as killer:
-        killer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    if not staging_made:
+        database.dispose()
+    ended: list[int] = []
+
+    @event.listens_for(database, "checkout")  # after the pool's own look, as if it happened just then
+    def end(connection: psycopg.Connection[object], record: object, proxy: object) -> None:
+        if not ended:
+            ended.append(connection.info.backend_pid)
+            url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+            with psycopg.connect(url, autocommit=True) as killer:
+                killer.execute("SELECT pg_terminate_backend(%s, 5000)", ended)
+
     assert writer.write([document(2)]) == 1
-    assert rollups(database) == recount(database)
+    assert ended and rollups(database) == recount(database)
 
 
 def test_no_server_is_said_in_one_line_without_the_password() -> None:
