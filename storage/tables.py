@@ -158,6 +158,14 @@ alerts = Table(
     Column("members", JSONB, nullable=False),
     Column("reasons", JSONB, nullable=False),
     Column("created_at", _timestamp, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("acknowledged_at", _timestamp),
+    Column("acknowledged_by", Text),
+    Column("told_at", _timestamp),
+    Column("last_told_at", _timestamp),
+    Column("owed_since", _timestamp),
+    Column("escalated_at", _timestamp),
+    Column("silence_id", BigInteger),
 )
 
 alert_events = Table(
@@ -169,6 +177,8 @@ alert_events = Table(
     Column("kind", Text, nullable=False),
     Column("detail", JSONB, nullable=False),
     Column("recorded_at", _timestamp, nullable=False),
+    Column("actor", Text),
+    Column("note", Text),
 )
 
 notifications = Table(
@@ -185,4 +195,32 @@ notifications = Table(
     Column("last_error", Text),
     Column("created_at", _timestamp, nullable=False),
     Column("sent_at", _timestamp),
+    Column("reason", Text),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("updated_at", _timestamp, nullable=False),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("silence_id", BigInteger, primary_key=True),
+    Column("topic", Text),
+    Column("stream", Text),
+    Column("entity", Text),
+    Column("source_pattern", Text),
+    Column("starts_at", _timestamp, nullable=False),
+    Column("ends_at", _timestamp, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", _timestamp, nullable=False),
+    Column("lifted_at", _timestamp),
+    Column("lifted_by", Text),
 )

@@ -105,3 +105,40 @@ def test_a_url_that_is_not_postgresql_is_refused(url: str) -> None:
     with pytest.raises(InvalidUrl, match="NEWSQUAKE_STORAGE_URL") as caught:
         database_url(StorageSettings(url=url))  # type: ignore[arg-type]
     assert "pa@ss" not in str(caught.value) and (caught.value.__suppress_context__ or not caught.value.__context__)
+
+
+OLD_ALERT = """
+    INSERT INTO alerts (topic, stream, state, severity, test, window_minutes, opened_at, last_seen_at, expected,
+                        observed, messages, p_value, sources, contents)
+    VALUES ('debt', 'news', 'firing', 'warning', 'volume', 60, '2026-03-10T10:00Z', '2026-03-10T10:05Z', 1, 9, 9, 0, 3, 9);
+    INSERT INTO alert_events (alert_id, at, kind) SELECT alert_id, opened_at, 'fired' FROM alerts;
+    INSERT INTO notifications (event_id, channel, title, body, state)
+    SELECT event_id, channel, 't', 'b', state FROM alert_events, (VALUES ('a', 'sent'), ('b', 'muted')) AS v (channel, state)"""
+
+NEW_ALERTS = """
+    INSERT INTO silences (topic, starts_at, ends_at, author, comment) VALUES ('debt', now(), now() + '1 h', 'ana', '');
+    INSERT INTO rules (name, position, body, author) VALUES ('banks', 1, '{}', 'ana');
+    INSERT INTO alert_events (alert_id, at, kind, actor) SELECT alert_id, opened_at, 'repeated', 'ana' FROM alerts;
+    INSERT INTO alert_events (alert_id, at, kind, actor) SELECT alert_id, opened_at, 'acknowledged', 'ana' FROM alerts;
+    UPDATE alerts SET state = 'acknowledged', silence_id = 1;
+    INSERT INTO alerts (topic, stream, state, severity, test, window_minutes, opened_at, last_seen_at, expected,
+                        observed, messages, p_value, sources, contents, rule)
+    VALUES ('ipo', 'news', 'firing', 'warning', 'volume', 60, '2026-03-10T11:00Z', '2026-03-10T11:05Z', 1, 9, 9, 0, 3, 9,
+            'banks')"""
+
+
+def test_an_open_alert_keeps_its_state_and_messages_up_and_down_again(database: Engine) -> None:
+    migrate.downgrade(database, "0004")
+    with database.begin() as connection:
+        connection.exec_driver_sql(OLD_ALERT)
+    migrate.upgrade(database)
+    assert (
+        value(database, "SELECT rule FROM alerts WHERE told_at IS NOT NULL AND last_told_at IS NOT NULL") == "default"
+    )
+    assert value(database, "SELECT count(*) FROM notifications WHERE state = 'muted' AND reason <> ''") == 1
+    with database.begin() as connection:
+        connection.exec_driver_sql(NEW_ALERTS)
+    assert value(database, "SELECT count(*) FROM open_alerts WHERE silenced AND silenced_until > now()") == 1
+    migrate.downgrade(database, "0004")
+    assert value(database, "SELECT string_agg(kind, ' ' ORDER BY event_id) FROM alert_events") == "fired acknowledged"
+    assert value(database, "SELECT string_agg(topic || ' ' || state, ', ') FROM open_alerts") == "ipo firing"
