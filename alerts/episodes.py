@@ -4,6 +4,9 @@ While an episode is open every other series that starts to fire joins it: a bank
 headlines and in all topics together is one episode. It ends once all its series have been calm for
 `resolve_after_minutes`; a run that dips for half an hour goes on. In the `cooldown_minutes` after that, its topics (and
 all topics together) open a new one only if they are clearly worse: half as many negatives again as at the old peak.
+
+Each rule has a book of its own. An episode of one rule inhibits all topics together under the rules after it: what is
+told of a topic is not told again of the sum that the topic is part of.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +19,7 @@ from alerts.evidence import Confirmed, critical
 from alerts.series import ALL, Series
 from alerts.settings import AlertsSettings
 
-Kind = Literal["fired", "joined", "worsened", "resolved"]
+Kind = Literal["fired", "joined", "worsened", "resolved", "released", "repeated", "escalated"]
 Examine = Callable[[Spike], Confirmed | None]
 
 _CLEARLY_WORSE = 1.5
@@ -78,12 +81,17 @@ class Change:
 
 @dataclass(slots=True)
 class Book:
-    """All the state there is: the open episode and those that ended lately. Read from and written to the database."""
+    """All the state of a rule: the open episode and those that ended lately. Read from and written to the database.
+
+    `others` are episodes of the rules before it, already evaluated further than the minute in question.
+    """
 
     current: Episode | None = None
     ended: list[Episode] = field(default_factory=list)
+    others: list[Episode] = field(default_factory=list)
 
     def episodes(self) -> Iterable[Episode]:
+        yield from self.others
         yield from self.ended
         if self.current is not None:
             yield self.current
@@ -137,14 +145,21 @@ def _open(
 
 
 def _may_open(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
-    """Whether no episode that ended within the cool-down stands in the way."""
+    """Whether no episode that ended within the cool-down stands in the way, nor one of a rule before this one."""
+    cooldown = timedelta(minutes=settings.cooldown_minutes)
+    if confirmed.series.topic == ALL and any(_inhibits(other, minute, cooldown) for other in book.others):
+        return False
     for old in book.ended:
-        if old.resolved_at is None or minute - old.resolved_at >= timedelta(minutes=settings.cooldown_minutes):
+        if old.resolved_at is None or minute - old.resolved_at >= cooldown:
             continue
         same = confirmed.series.topic in old.topics or ALL in (confirmed.series.topic, old.topic)
         if same and confirmed.evidence.effective < _CLEARLY_WORSE * old.peak:
             return False
     return True
+
+
+def _inhibits(other: Episode, minute: datetime, cooldown: timedelta) -> bool:
+    return other.opened_at <= minute and (other.resolved_at is None or minute < other.resolved_at + cooldown)
 
 
 def _join(episode: Episode, minute: datetime, fires: Sequence[Spike], examine: Examine) -> list[Change]:
@@ -179,6 +194,11 @@ def _worsen(
             _describe(episode, confirmed)
             return [Change("worsened", minute, episode, True, _detail(episode, confirmed))]
     return []
+
+
+def told_again(kind: Kind, at: datetime, episode: Episode, now: dict[str, Any]) -> Change:
+    """The change that tells of an episode once more; `now` are its newest counts, in JSON types."""
+    return Change(kind, at, episode, True, {**_detail(episode), "now": now})
 
 
 def _episode(confirmed: Confirmed, is_critical: bool) -> Episode:

@@ -2,10 +2,15 @@
 
     AlertsError
     ├── ChannelFailed     a notification could not be handed over: tried again later
-    └── InvalidChannel    an Apprise URL cannot be understood: a mistake in the settings
+    ├── InvalidChannel    an Apprise URL cannot be understood: a mistake in the settings
+    ├── InvalidRule       a rule or a rules file cannot be understood
+    ├── InvalidSilence    a silence that would hold back nothing, or everything by mistake
+    └── NotDone           exit code 1: what was asked for meets no such alert, rule or silence, or one that is over
 
 What the database raises stays what it is (`storage.errors`).
 """
+
+from typing import ClassVar
 
 
 class AlertsError(Exception):
@@ -18,3 +23,17 @@ class ChannelFailed(AlertsError):
 
 class InvalidChannel(AlertsError):
     """An Apprise URL cannot be understood."""
+
+
+class InvalidRule(AlertsError):
+    """A rule or a rules file cannot be understood; the message names the file, the rule, the field."""
+
+
+class InvalidSilence(AlertsError):
+    """A silence that would hold back nothing, or everything by mistake."""
+
+
+class NotDone(AlertsError):
+    """There is no such alert, rule or silence, or it is over; nothing was changed."""
+
+    exit_code: ClassVar[int] = 1

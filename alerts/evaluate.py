@@ -5,7 +5,7 @@ since the last tick and writes alerts, events, notifications and the cursor in o
 late or often ticks come, and whatever dies between them, the result is the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,10 +16,13 @@ from alerts import store
 from alerts.assess import Hour, Spike, Windows, assess, low_floor
 from alerts.baseline import Flags, fit
 from alerts.channels import channel_labels
-from alerts.episodes import Book, Change, Examine, step
+from alerts.episodes import Book, Change, Episode, Examine, step
 from alerts.evidence import Confirmed, Evidence, confirm, weigh
+from alerts.lifecycle import Telling
+from alerts.rules import DEFAULT, Rule, owner
 from alerts.series import ALL, HOUR, MINUTE, Rollups, Series, assemble, floor_hour, read_hours, read_minutes
 from alerts.settings import AlertsSettings
+from alerts.silences import read_silences
 from alerts.watermark import settled_until
 
 _TEACHES_AFTER = timedelta(hours=24)  # an episode that lasts longer is the new normal
@@ -113,6 +116,8 @@ def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
     at: list[datetime] = []
 
     def examine(spike: Spike) -> Confirmed | None:
+        if not settings.watches(*spike.series):
+            return None
         if at != [spike.minute]:
             known.clear()
             at[:] = [spike.minute]
@@ -126,9 +131,16 @@ def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
 
 
 def tick(
-    engine: Engine, settings: AlertsSettings, now: datetime, *, stopping: Callable[[], bool] = lambda: False
+    engine: Engine,
+    settings: AlertsSettings,
+    now: datetime,
+    *,
+    rules: Sequence[Rule] = (DEFAULT,),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Evaluate everything that has settled by `now`, a chunk a transaction; `stopping` is asked between chunks.
+
+    Each of the `rules` judges the series that it owns; no rule, no alert.
 
     Safe to run twice at once: the cursor's row is locked. Raises what SQLAlchemy raises where the database is gone; the
     chunk is then evaluated again.
@@ -137,7 +149,7 @@ def tick(
     reached: datetime | None = None
     while not stopping():
         with engine.begin() as connection:
-            done = _chunk(connection, settings, now)
+            done = _chunk(connection, settings, rules, now)
         if done is None:
             break
         minutes, changes, reached = minutes + done.minutes, changes + done.changes, done.next_minute
@@ -146,7 +158,7 @@ def tick(
     return Summary(minutes, reached, changes)
 
 
-def _chunk(connection: Connection, settings: AlertsSettings, now: datetime) -> Summary | None:
+def _chunk(connection: Connection, settings: AlertsSettings, rules: Sequence[Rule], now: datetime) -> Summary | None:
     """One transaction's worth of minutes; None where nothing can be said yet, no minutes where all is done."""
     settled = settled_until(
         store.read_progress(connection),
@@ -160,15 +172,40 @@ def _chunk(connection: Connection, settings: AlertsSettings, now: datetime) -> S
         return None
     if cursor >= settled:
         return Summary(0, cursor, 0)
-    book = store.read_book(connection, cursor - timedelta(days=settings.history_days))
+    books, strays = store.read_books(connection, cursor - timedelta(days=settings.history_days), rules)
+    store.close_strays(connection, strays, cursor, now)
     start = cursor
-    if book.current is None:
-        start = store.next_minute(connection, cursor, max(settings.windows)) or settled
+    if all(book.current is None for book in books.values()):
+        longest = max((max(rule.apply(settings).windows) for rule in rules), default=1)
+        start = store.next_minute(connection, cursor, longest) or settled
     end = min(settled, start + settings.chunk_minutes * MINUTE)
-    changes: list[Change] = []
-    if start < end:
-        rollups = load(connection, start, end, book, settings)
-        changes = evaluate(rollups, start, end, book, examiner(connection, settings), settings)
-        store.save(connection, book, changes, settings, channel_labels(settings), now)
+    silences = read_silences(connection, now)
+    before: list[Episode] = []
+    changes = 0
+    for rule in rules if start < end else ():
+        book = books[rule.name]
+        book.others = list(before)
+        found = _judge(connection, rules, rule, book, start, end, settings)
+        store.save(connection, book, found, Telling(rule, silences, channel_labels(settings), settings, now))
+        before += [*book.ended, *([book.current] if book.current else [])]
+        changes += len(found)
     store.move_cursor(connection, end)
-    return Summary((end - cursor) // MINUTE, end, len(changes))
+    return Summary((end - cursor) // MINUTE, end, changes)
+
+
+def _judge(
+    connection: Connection,
+    rules: Sequence[Rule],
+    rule: Rule,
+    book: Book,
+    start: datetime,
+    end: datetime,
+    settings: AlertsSettings,
+) -> list[Change]:
+    """What one of the rules makes of the minutes from `start` up to, not including, `end`; advances its book."""
+    own = rule.apply(settings)
+    look = examiner(connection, own)
+    rollups = load(connection, start, end, book, own)
+    return evaluate(
+        rollups, start, end, book, lambda spike: look(spike) if owner(rules, spike.series) is rule else None, own
+    )

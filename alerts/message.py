@@ -20,6 +20,9 @@ _TITLES = {
     "joined": "negative spike spreads to {topics} ({streams})",
     "worsened": "negative spike in {topics} is critical now ({streams})",
     "resolved": "negative spike in {topics} is over",
+    "released": "negative spike in {topics} ({streams})",
+    "repeated": "negative spike in {topics} goes on ({streams})",
+    "escalated": "nobody has taken on the negative spike in {topics} ({streams})",
 }
 
 
@@ -51,6 +54,7 @@ def _why(detail: dict[str, Any], window: dict[str, Any]) -> list[str]:
     """The body of a message about a spike."""
     since, severity = _clock(detail["opened_at"]), detail["severity"]
     lines = [_counts(window), f"Severity {severity}, since {since}; newest minute {_clock(window['minute'])}."]
+    lines += [_latest(detail["now"])] if "now" in detail else []
     lines.append(
         f"{window['counted']} count, in {window['contents']} distinct texts from "
         f"{window['source_count']} sources: {_tally(window['sources'])}."
@@ -68,6 +72,14 @@ def _counts(window: dict[str, Any]) -> str:
     return (
         f"{where}: {window['negatives']} negative of {window['messages']} messages in {window['window_minutes']} min; "
         f"{window['expected']:.1f} expected ({window['test']} test); {unlikely}"
+    )
+
+
+def _latest(now: dict[str, Any]) -> str:
+    """Where it stands, in a message that tells of it again."""
+    return (
+        f"Now: {now['negatives']} negative of {now['messages']} messages in the {now['window_minutes']} min "
+        f"up to {_clock(now['until'])}."
     )
 
 

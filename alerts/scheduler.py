@@ -17,9 +17,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from alerts import store
 from alerts.channels import Channel, open_channels
+from alerts.clockwork import wind
 from alerts.evaluate import tick
-from alerts.leader import Leadership
+from alerts.leader import KEEP_SECONDS, Leadership
 from alerts.outbox import deliver
+from alerts.rulebook import Rulebook
 from alerts.settings import AlertsSettings
 from alerts.upkeep import Upkeep
 from alerts.watermark import last_report
@@ -37,18 +39,19 @@ def run_scheduler(storage_settings: StorageSettings, alerts_settings: AlertsSett
     """Evaluate and notify until `stop` is set; then return within five seconds.
 
     Raises `SchemaMissing` where the database is not at this release's revision, `DatabaseUnreachable` where it does
-    not answer at the start, `InvalidUrl` and `InvalidChannel` for settings that cannot work.
+    not answer at the start, `InvalidUrl`, `InvalidChannel` and `InvalidRule` for settings that cannot work.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of every tick that a long one outlasts
     channels = open_channels(alerts_settings)
     engine = open_engine(storage_settings, application="newsquake-scheduler", pool_size=5)
     seconds = min(alerts_settings.tick_seconds, _REPLAY_SECONDS if alerts_settings.replay else float("inf"))
-    rounds = _Rounds(engine, alerts_settings, channels, stop)
+    rounds = _Rounds(engine, alerts_settings, channels, Rulebook(alerts_settings), stop)
     try:
         migrate.check(engine, patience=migrate.PATIENCE)
         scheduler = BackgroundScheduler(timezone=UTC)
         job = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None, "next_run_time": datetime.now(UTC)}
         scheduler.add_job(rounds.run, "interval", seconds=seconds, id="evaluate", **job)
+        scheduler.add_job(rounds.leadership.keep, "interval", seconds=KEEP_SECONDS, id="lead", **job)
         Upkeep(engine, storage_settings, stop).register(scheduler)
         scheduler.start()
         stop.wait()
@@ -67,6 +70,7 @@ class _Rounds:
     engine: Engine
     settings: AlertsSettings
     channels: Mapping[str, Channel]
+    rulebook: Rulebook
     stop: threading.Event
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     leadership: Leadership = field(init=False)
@@ -92,9 +96,14 @@ class _Rounds:
             return
         self._tell("leading", "this scheduler evaluates and notifies")
         self._watch_workers()
-        done = tick(self.engine, self.settings, self.clock(), stopping=self.stop.is_set)
+        with self.engine.connect() as connection:
+            rules = self.rulebook.read(connection)
+        done = tick(self.engine, self.settings, self.clock(), rules=rules, stopping=self.stop.is_set)
         if done.changes:
             log.info("alerts_changed", changes=done.changes, minutes=done.minutes, next_minute=str(done.next_minute))
+        steps = 0 if self.stop.is_set() else wind(self.engine, self.settings, rules, self.clock())
+        if steps:
+            log.info("alerts_due", steps=steps)
         if not self.stop.is_set():
             deliver(self.engine, self.channels, self.settings, self.clock())
 

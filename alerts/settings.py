@@ -4,12 +4,13 @@ Those who only want alerts need two of them: `apprise_urls` says where they go, 
 """
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_LONGEST_WINDOW = 240
+LONGEST_WINDOW = 240
 
 
 class AlertsSettings(BaseSettings):
@@ -29,6 +30,9 @@ class AlertsSettings(BaseSettings):
     replay: bool = Field(default=False, description="history is being replayed: send whatever its age")
     chunk_minutes: int = Field(default=1440, ge=1, le=10_080, description="minutes evaluated in one transaction")
 
+    rules: Path | None = Field(default=None, description="a TOML file of rules; read when the scheduler starts")
+    topics: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="watch only these, one by one")
+    streams: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="watch only these: news, comment")
     windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(15, 60), description="window lengths, minutes")
     min_negative: int = Field(default=8, ge=2, description="negatives in a window, below which nothing fires")
     min_sources: int = Field(default=3, ge=1, description="distinct sources among those negatives")
@@ -53,21 +57,25 @@ class AlertsSettings(BaseSettings):
     delivery_attempts: int = Field(default=8, ge=1, description="tries before a notification counts as failed")
     delivery_batch: int = Field(default=20, ge=1, description="notifications handed over in one tick")
 
+    def watches(self, topic: str, stream: str) -> bool:
+        """Whether a series is among those to be watched; `*` is all topics, or both streams, together."""
+        return (not self.topics or topic in self.topics) and (not self.streams or stream in self.streams)
+
     @field_validator("apprise_urls", mode="before")
     @classmethod
     def _split_urls(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value
 
-    @field_validator("windows", mode="before")
+    @field_validator("windows", "topics", "streams", mode="before")
     @classmethod
-    def _split_windows(cls, value: Any) -> Any:
+    def _split_words(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value
 
     @field_validator("windows")
     @classmethod
     def _check_windows(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or min(value) < 1 or max(value) > _LONGEST_WINDOW:
-            raise ValueError(f"windows are 1 to {_LONGEST_WINDOW} minutes long, and there is at least one")
+        if not value or min(value) < 1 or max(value) > LONGEST_WINDOW:
+            raise ValueError(f"windows are 1 to {LONGEST_WINDOW} minutes long, and there is at least one")
         return tuple(sorted(set(value)))
 
 

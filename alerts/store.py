@@ -4,7 +4,7 @@ All of it belongs to one transaction, which the caller opens. Times in the datab
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -12,9 +12,11 @@ from sqlalchemy.dialects import postgresql
 
 from alerts.episodes import Book, Change, Episode, Member
 from alerts.evidence import Document, Sample
+from alerts.lifecycle import Telling, Verdict, verdict
 from alerts.message import Message, compose
+from alerts.rules import Rule, owner
 from alerts.series import ALL, MINUTE, Series
-from alerts.settings import AlertsSettings
+from alerts.standings import read_standings
 from alerts.watermark import Progress
 from storage.tables import (
     alert_cursor,
@@ -105,21 +107,49 @@ def _document(row: Sequence[Any]) -> Document:
     )
 
 
-def read_book(connection: Connection, since: datetime) -> Book:
-    """The open episode, and those that ended after `since`."""
+def count(connection: Connection, series: Series, start: datetime, end: datetime) -> tuple[int, int]:
+    """All messages and negatives of a series from `start` up to, not including, `end`."""
+    table = sentiment_minute.c
+    wanted = [table.bucket >= start, table.bucket < end]
+    wanted += [table.topic == series.topic] if series.topic != ALL else []
+    wanted += [table.stream == series.stream] if series.stream != ALL else []
+    query = select(func.coalesce(func.sum(table.n), 0), func.coalesce(func.sum(table.negative), 0)).where(*wanted)
+    messages, negatives = connection.execute(query).one()
+    return int(messages), int(negatives)
+
+
+def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -> tuple[dict[str, Book], list[Episode]]:
+    """Each rule's open episode and those that ended after `since`; and open ones that no rule can go on with.
+
+    An episode belongs to the rule that owns its leading series now, so that a rule may be renamed or moved meanwhile.
+    """
     table = alerts.c
     query = select(alerts).where((table.state != "resolved") | (table.resolved_at >= since)).order_by(table.alert_id)
-    book = Book()
+    books = {rule.name: Book() for rule in rules}
+    strays: list[Episode] = []
     for row in connection.execute(query):
-        episode = _episode(row)
-        if episode.resolved_at is None:
+        episode = episode_of(row)
+        rule = owner(rules, Series(episode.topic, episode.stream))
+        book = books[rule.name] if rule else Book(current=episode)
+        if episode.resolved_at is not None:
+            book.ended.append(episode)
+        elif book.current is None:
             book.current = episode
         else:
-            book.ended.append(episode)
-    return book
+            strays.append(episode)
+    return books, strays
 
 
-def _episode(row: Row[Any]) -> Episode:
+def close_strays(connection: Connection, strays: Sequence[Episode], at: datetime, now: datetime) -> None:
+    """End episodes whose rule is gone, without a message."""
+    for episode in strays:
+        where = alerts.c.alert_id == episode.alert_id
+        connection.execute(update(alerts).where(where).values(state="resolved", resolved_at=at, owed_since=None))
+        assert episode.alert_id is not None
+        record(connection, episode.alert_id, "resolved", at, {}, now, note="no rule watches it any more")
+
+
+def episode_of(row: Row[Any]) -> Episode:
     reasons = dict(row.reasons)
     members = [
         Member(Series(item["topic"], item["stream"]), datetime.fromisoformat(item["since"])) for item in row.members
@@ -146,33 +176,66 @@ def _episode(row: Row[Any]) -> Episode:
     )
 
 
-def save(
-    connection: Connection,
-    book: Book,
-    changes: Sequence[Change],
-    settings: AlertsSettings,
-    channels: Sequence[str],
-    now: datetime,
-) -> None:
-    """Write the episodes that changed, an event for each change, and its notifications for every channel."""
+def save(connection: Connection, book: Book, changes: Sequence[Change], telling: Telling) -> None:
+    """Write the episodes that changed, an event for each change, and its notifications for the rule's channels."""
     touched = {id(change.episode): change.episode for change in changes}
     if book.current is not None:
         touched[id(book.current)] = book.current
     for episode in touched.values():
-        _save_episode(connection, episode, now)
+        _save_episode(connection, episode, telling)
     for change in changes:
-        event = insert(alert_events).values(
-            alert_id=change.episode.alert_id, at=change.at, kind=change.kind, detail=change.detail, recorded_at=now
-        )
-        event_id = connection.execute(event.returning(alert_events.c.event_id)).scalar_one()
-        if change.notify and channels:
-            rows = _notifications(event_id, change, compose(change), settings, channels, now)
-            connection.execute(insert(notifications), rows)
+        alert_id = change.episode.alert_id
+        assert alert_id is not None
+        event_id = record(connection, alert_id, change.kind, change.at, change.detail, telling.now)
+        if change.notify:
+            standing = read_standings(connection, alert_id)[0]
+            decided = verdict(change.kind, change.at, standing, telling)
+            tell(connection, event_id, change, decided, telling.route(standing), telling.now)
 
 
-def _save_episode(connection: Connection, episode: Episode, now: datetime) -> None:
+def record(
+    connection: Connection,
+    alert_id: int,
+    kind: str,
+    at: datetime,
+    detail: dict[str, Any],
+    now: datetime,
+    *,
+    actor: str | None = None,
+    note: str | None = None,
+) -> int:
+    """Write an audit row of event minute `at`; its number."""
+    values = {"alert_id": alert_id, "at": at, "kind": kind, "detail": detail, "recorded_at": now}
+    event = insert(alert_events).values(**values, actor=actor, note=note)
+    event_id: int = connection.execute(event.returning(alert_events.c.event_id)).scalar_one()
+    return event_id
+
+
+def tell(
+    connection: Connection,
+    event_id: int,
+    change: Change,
+    decided: Verdict,
+    channels: Sequence[str],
+    now: datetime,
+) -> None:
+    """Put a change into the outbox for these channels, and note on its episode that it is told, or owed."""
+    if channels:
+        connection.execute(insert(notifications), _notifications(event_id, compose(change), decided, channels, now))
+    table = alerts.c
+    values: dict[str, Any] = {}
+    if decided.told and change.kind != "resolved":
+        values = {"told_at": func.coalesce(table.told_at, now), "last_told_at": now, "owed_since": None}
+    elif decided.owed:
+        values = {"owed_since": func.coalesce(table.owed_since, now)}
+    if values:
+        connection.execute(update(alerts).where(table.alert_id == change.episode.alert_id).values(**values))
+
+
+def _save_episode(connection: Connection, episode: Episode, telling: Telling) -> None:
     """Insert or update; an acknowledged episode stays so until it is resolved."""
     values: dict[str, Any] = {
+        "rule": telling.rule.name,
         "topic": episode.topic,
         "stream": episode.stream,
         "severity": episode.severity,
@@ -193,27 +256,27 @@ def _save_episode(connection: Connection, episode: Episode, now: datetime) -> No
         "reasons": {**episode.reasons, "peak": episode.peak},
     }
     if episode.resolved_at is not None:
-        values["state"] = "resolved"
+        values |= {"state": "resolved", "owed_since": None}
     if episode.alert_id is not None:
         connection.execute(update(alerts).where(alerts.c.alert_id == episode.alert_id).values(**values))
         return
-    first = {"state": "firing", "opened_at": episode.opened_at, "created_at": now}
+    first = {"state": "firing", "opened_at": episode.opened_at, "created_at": telling.now}
     query = insert(alerts).values(**{**first, **values}).returning(alerts.c.alert_id)
     episode.alert_id = connection.execute(query).scalar_one()
 
 
 def _notifications(
-    event_id: int, change: Change, message: Message, settings: AlertsSettings, channels: Sequence[str], now: datetime
+    event_id: int, message: Message, decided: Verdict, channels: Sequence[str], now: datetime
 ) -> list[dict[str, Any]]:
-    """Outbox rows; muted where the minute is too old to bother anyone and this is no replay."""
-    old = now - change.at > timedelta(minutes=settings.max_age_minutes) and not settings.replay
+    """Outbox rows; muted, with the reason, where nobody is to be told."""
     row = {
         "event_id": event_id,
-        "state": "muted" if old else "pending",
+        "state": "pending" if decided.told else "muted",
+        "reason": decided.reason,
         "title": message.title,
         "body": message.body,
         "attempts": 0,
-        "next_attempt_at": now,
+        "next_attempt_at": decided.not_before or now,
         "created_at": now,
     }
     return [{**row, "channel": channel} for channel in channels]

@@ -43,7 +43,8 @@ def story(engine: Engine) -> list[dict[str, Any]]:
     """All alerts without the wall clock and the numbers that a database gives."""
     found = list_alerts(engine)
     for alert in found:
-        del alert["created_at"]
+        for column in ("created_at", "told_at", "last_told_at"):
+            del alert[column]
         alert["events"] = [(event["at"], event["kind"], event["detail"]) for event in alert["events"]]
     return found
 

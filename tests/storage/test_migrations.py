@@ -110,10 +110,12 @@ def test_a_url_that_is_not_postgresql_is_refused(url: str) -> None:
 OLD_ALERT = """
     INSERT INTO alerts (topic, stream, state, severity, test, window_minutes, opened_at, last_seen_at, expected,
                         observed, messages, p_value, sources, contents)
-    VALUES ('debt', 'news', 'firing', 'warning', 'volume', 60, '2026-03-10T10:00Z', '2026-03-10T10:05Z', 1, 9, 9, 0, 3, 9);
+    VALUES ('debt', 'news', 'firing', 'warning', 'share', 60, '2026-03-10T10:00Z', '2026-03-10T10:05Z', 1, 9, 9, 0, 3,
+            9);
     INSERT INTO alert_events (alert_id, at, kind) SELECT alert_id, opened_at, 'fired' FROM alerts;
     INSERT INTO notifications (event_id, channel, title, body, state)
-    SELECT event_id, channel, 't', 'b', state FROM alert_events, (VALUES ('a', 'sent'), ('b', 'muted')) AS v (channel, state)"""
+    SELECT event_id, channel, 't', 'b', state
+    FROM alert_events, (VALUES ('a', 'sent'), ('b', 'muted')) AS v (channel, state)"""
 
 NEW_ALERTS = """
     INSERT INTO silences (topic, starts_at, ends_at, author, comment) VALUES ('debt', now(), now() + '1 h', 'ana', '');
@@ -123,8 +125,8 @@ NEW_ALERTS = """
     UPDATE alerts SET state = 'acknowledged', silence_id = 1;
     INSERT INTO alerts (topic, stream, state, severity, test, window_minutes, opened_at, last_seen_at, expected,
                         observed, messages, p_value, sources, contents, rule)
-    VALUES ('ipo', 'news', 'firing', 'warning', 'volume', 60, '2026-03-10T11:00Z', '2026-03-10T11:05Z', 1, 9, 9, 0, 3, 9,
-            'banks')"""
+    VALUES ('ipo', 'news', 'firing', 'warning', 'share', 60, '2026-03-10T11:00Z', '2026-03-10T11:05Z', 1, 9, 9, 0, 3,
+            9, 'banks')"""
 
 
 def test_an_open_alert_keeps_its_state_and_messages_up_and_down_again(database: Engine) -> None:
@@ -132,9 +134,7 @@ def test_an_open_alert_keeps_its_state_and_messages_up_and_down_again(database: 
     with database.begin() as connection:
         connection.exec_driver_sql(OLD_ALERT)
     migrate.upgrade(database)
-    assert (
-        value(database, "SELECT rule FROM alerts WHERE told_at IS NOT NULL AND last_told_at IS NOT NULL") == "default"
-    )
+    assert value(database, "SELECT rule FROM alerts WHERE told_at IS NOT NULL AND owed_since IS NULL") == "default"
     assert value(database, "SELECT count(*) FROM notifications WHERE state = 'muted' AND reason <> ''") == 1
     with database.begin() as connection:
         connection.exec_driver_sql(NEW_ALERTS)
