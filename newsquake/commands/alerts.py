@@ -1,10 +1,11 @@
-"""`newsquake alerts`: what fired, and why."""
+"""`newsquake alerts`: what fired, and why; who has taken it on; rules and silences."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from newsquake.commands import alert_hands, alert_rules, alert_silences
 from newsquake.commands.output import AsJson, cell, print_json, show, table
 
 app = typer.Typer(help="Alerts: what fired, and why.", no_args_is_help=True)
@@ -48,7 +49,7 @@ def list_command(
         print_json({"alerts": found})
         return
     made = table(f"{len(found)} alerts", ">id", "topic", "stream", "state", "severity", "since (UTC)", "until (UTC)",
-                 ">seen", ">expected", ">p")  # fmt: skip
+                 ">seen", ">expected", ">p", "taken on by")  # fmt: skip
     for alert in found:
         until = alert["resolved_at"]
         made.add_row(
@@ -62,5 +63,12 @@ def list_command(
             f"{alert['observed']:,}",
             f"{alert['expected']:.1f}",
             f"{alert['p_value']:.0e}",
+            cell(alert["acknowledged_by"] or "–"),
         )
     show(made)
+
+
+alert_hands.register(app)
+alert_silences.register(app)
+app.add_typer(alert_rules.app, name="rules")
+app.command()(alert_rules.test)
