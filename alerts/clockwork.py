@@ -5,6 +5,7 @@ a second scheduler that asks at the same moment waits for the rows and finds not
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,8 +30,9 @@ def wind(engine: Engine, settings: AlertsSettings, rules: Sequence[Rule], now: d
         reached = connection.execute(select(alert_cursor.c.next_minute)).scalar_one_or_none()
         standings = read_standings(connection) if reached is not None else []
         silences = read_silences(connection, now) if standings else []
-        for standing in standings:
+        for stored in standings:
             assert reached is not None
+            standing = replace(stored, calm=reached - stored.last_seen_at)
             episode = _episode(connection, standing)
             rule = owner(rules, Series(episode.topic, episode.stream)) or DEFAULT
             telling = Telling(rule, silences, channel_labels(settings), settings, now)

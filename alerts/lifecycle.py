@@ -17,10 +17,15 @@ from alerts.silences import Silence, Subject, covering
 
 Step = Literal["silenced", "unsilenced", "released", "repeated", "escalated"]
 
+_CALM = timedelta(minutes=15)  # after so long it may be over: saying again that it goes on would be wrong
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is stored about an open episode. `opened_at` and `last_seen_at` are event time, the others wall clock."""
+    """What is stored about an open episode. `opened_at` and `last_seen_at` are event time, the others wall clock.
+
+    `calm`: event time since it was last high, as far as it has been evaluated.
+    """
 
     alert_id: int
     state: str
@@ -33,6 +38,7 @@ class Standing:
     owed_since: datetime | None = None
     escalated_at: datetime | None = None
     silence_id: int | None = None
+    calm: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ def due(standing: Standing, telling: Telling) -> list[Due]:
     steps = _silence_steps(standing, silence)
     if standing.state == "acknowledged" or silence is not None or _held(standing, rule, _quiet(standing, rule, now)):
         return steps
-    fresh = max_age is None or now - standing.last_seen_at <= max_age
+    fresh = standing.calm < _CALM and (max_age is None or now - standing.last_seen_at <= max_age)
     if standing.owed_since is not None:
         if fresh:
             steps.append(Due("released", f"held back since {_minute(standing.owed_since)}"))
