@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as varied
 
@@ -96,12 +96,14 @@ def after(state: Standing, found: list[Due], now: datetime) -> Standing:
     return state
 
 
+@settings(deadline=None)
 @given(standings, rules, silences, minutes)
 def test_what_has_been_done_is_not_due_again(state: Standing, rule: Rule, quiet: list[Silence], now: datetime) -> None:
     by = telling(now, rule, *quiet)
     assert due(after(state, due(state, by), now), by) == []
 
 
+@settings(deadline=None)
 @given(standings, rules, silences, minutes)
 def test_nobody_is_told_of_what_is_over_taken_on_or_silenced(
     state: Standing, rule: Rule, quiet: list[Silence], now: datetime
@@ -111,6 +113,7 @@ def test_nobody_is_told_of_what_is_over_taken_on_or_silenced(
         assert not [item for item in due(state, telling(now, rule, *quiet)) if item.tells]
 
 
+@settings(deadline=None)
 @given(standings, minutes)
 def test_no_warning_is_told_in_quiet_hours_and_what_is_critical_does_not_wait(state: Standing, now: datetime) -> None:
     calm, loud = varied(RULE, quiet_hours=NIGHT), RULE
@@ -120,6 +123,7 @@ def test_no_warning_is_told_in_quiet_hours_and_what_is_critical_does_not_wait(st
         assert due(state, telling(now, calm)) == due(state, telling(now, loud))
 
 
+@settings(deadline=None)
 @given(minutes, st.integers(1, 600), st.integers(0, 600), st.sampled_from(["warning", "critical"]), rules)
 def test_whatever_held_it_back_it_is_told_once_in_the_end(
     begins: datetime, long: int, muted: int, severity: str, rule: Rule
