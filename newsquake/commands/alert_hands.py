@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json
+from newsquake.commands.output import AsJson, plain, print_json
 
 AlertId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The alert's number, as `alerts list` shows it.")]
 By = Annotated[str | None, typer.Option(help="Who does it. [your login name]", show_default=False)]
@@ -47,5 +47,5 @@ def _do(
         print_json({"alert": alert, "changed": changed})
         return
     state = alert["state"]
-    whose = f" by {cell(alert['acknowledged_by'])}" if state == "acknowledged" else ""
+    whose = f" by {plain(alert['acknowledged_by'])}" if state == "acknowledged" else ""
     typer.echo(f"alert {alert_id} is {'' if changed else 'already '}{state}{whose}")

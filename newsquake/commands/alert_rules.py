@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.output import AsJson, cell, plain, print_json, show, table
 
 if TYPE_CHECKING:
     from alerts.rehearsal import Rehearsed
@@ -92,7 +92,7 @@ def remove(name: Annotated[str, typer.Argument(help="The rule's name.")], as_jso
     if as_json:
         print_json({"removed": name})
     else:
-        typer.echo(f"removed: {cell(name)}")
+        typer.echo(f"removed: {plain(name)}")
 
 
 def test(
@@ -194,7 +194,7 @@ def _hints(found: "list[Rule]") -> list[str]:
 
 def _say(hints: list[str]) -> None:
     for hint in hints:
-        typer.echo(f"newsquake: {cell(hint)}", err=True)
+        typer.echo(f"newsquake: {plain(hint)}", err=True)
 
 
 def _place(number: int, rule: "Rule", of_file: int) -> str:

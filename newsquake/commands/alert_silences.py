@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.output import AsJson, cell, plain, print_json, show, table
 from newsquake.commands.publish import StreamName
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -86,7 +86,13 @@ def silences(
         state = "holds" if item.active(now) else "ended" if item.ends_at <= now else "to come"
         author, comment = cell(item.author), cell(item.comment)
         made.add_row(
-            str(item.silence_id), _scope(item), _minute(item.starts_at), _minute(item.ends_at), state, author, comment
+            str(item.silence_id),
+            cell(_scope(item)),
+            _minute(item.starts_at),
+            _minute(item.ends_at),
+            state,
+            author,
+            comment,
         )
     show(made)
 
@@ -112,7 +118,7 @@ def unsilence(
 def _scope(item: Any) -> str:
     """`topic debt, stream news`, or everything."""
     fields = {"topic": item.topic, "stream": item.stream, "entity": item.entity, "sources": item.source_pattern}
-    return ", ".join(f"{name} {cell(value)}" for name, value in fields.items() if value is not None) or "everything"
+    return ", ".join(f"{name} {plain(value)}" for name, value in fields.items() if value is not None) or "everything"
 
 
 def _warn_unknown(topic: str | None) -> None:
@@ -121,7 +127,7 @@ def _warn_unknown(topic: str | None) -> None:
 
     if topic is not None and topic not in TOPICS:
         typer.echo(
-            f"newsquake: the shipped classifier knows no topic {cell(topic)}; it has {', '.join(TOPICS)}", err=True
+            f"newsquake: the shipped classifier knows no topic {plain(topic)}; it has {', '.join(TOPICS)}", err=True
         )
 
 

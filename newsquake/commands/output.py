@@ -31,7 +31,12 @@ def table(title: str, *columns: str) -> Table:
 
 def cell(value: object) -> str:
     """Untrusted text for a table: without control characters, markup escaped."""
-    return escape("".join(character if character.isprintable() else " " for character in str(value)))
+    return escape(plain(value))
+
+
+def plain(value: object) -> str:
+    """Untrusted text for a line that is not rendered: without control characters."""
+    return "".join(character if character.isprintable() else " " for character in str(value))
 
 
 def show(made: Table) -> None:

@@ -90,7 +90,7 @@ def worker(
 def scheduler() -> None:
     """Evaluate every settled minute, raise alerts and deliver them. Runs until SIGTERM; one leads, others stand by.
 
-    Settings: NEWSQUAKE_STORAGE_URL, NEWSQUAKE_ALERTS_APPRISE_URLS and the like.
+    Settings: NEWSQUAKE_STORAGE_URL, NEWSQUAKE_ALERTS_APPRISE_URLS, NEWSQUAKE_ALERTS_RULES and the like.
     """
     from alerts.scheduler import run_scheduler
     from alerts.settings import AlertsSettings

@@ -142,3 +142,22 @@ def test_a_rule_is_tried_on_what_is_stored(database: Engine, run: Run, tmp_path:
     assert alert["told"].startswith("quiet hours of rule night until 2026-03-03 10:30 UTC")
     assert run("test", "metals", "--file", str(rules))["alerts"] == []
     assert run("list") == {"alerts": []}
+
+
+def test_people_get_tables(database: Engine, storage_settings: StorageSettings, run: Run) -> None:
+    fire(database)
+    run("ack", "1", "--by", "[red]ana")
+    run("silence", "--topic", "debt", "--for", "2h", "--by", "bo", "--comment", "[red]auction")
+    url = storage_settings.url.get_secret_value()
+    for command, shown in (
+        (("list",), ("1 alerts", "acknowledged", "[red]ana")),
+        (("silences",), ("1 silences", "topic debt", "holds", "[red]auction")),
+        (("rules", "list"), ("1 rules", "default", "built in", "0.44")),
+        (("test", "default", "--since", "2d"), ("rule default: 1 alerts from", "financials", "at once")),
+        (("ack", "1"), ("alert 1 is already acknowledged by [red]ana",)),
+        (("unsilence", "1"), ("silence 1 is lifted",)),
+    ):
+        done = newsquake("alerts", *command, NEWSQUAKE_STORAGE_URL=url)
+        assert done.returncode == 0, done.stderr
+        for part in shown:
+            assert part in done.stdout, done.stdout
