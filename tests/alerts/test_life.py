@@ -1,4 +1,4 @@
-"""The life of an alert against a real database, one behaviour at a time: what is told, to whom, what is written down."""
+"""The life of an alert against a real database, one behaviour at a time: who is told what, and what is written down."""
 
 import threading
 from datetime import timedelta
