@@ -27,7 +27,8 @@ def wind(engine: Engine, settings: AlertsSettings, rules: Sequence[Rule], now: d
     """Do what is due at the wall clock `now`; how many steps that was."""
     steps = 0
     with engine.begin() as connection:
-        reached = connection.execute(select(alert_cursor.c.next_minute)).scalar_one_or_none()
+        cursor = select(alert_cursor.c.next_minute).with_for_update()  # evaluation locks it before its alerts, too
+        reached = connection.execute(cursor).scalar_one_or_none()
         standings = read_standings(connection) if reached is not None else []
         silences = read_silences(connection, now) if standings else []
         for stored in standings:

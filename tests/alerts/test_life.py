@@ -54,6 +54,24 @@ def test_two_rules_never_judge_the_same_series(database: Engine) -> None:
     ]  # fmt: skip
 
 
+def test_rules_judge_the_same_however_the_minutes_are_cut(database: Engine) -> None:
+    bank_run(database)
+    banks = Rule(name="banks", min_negative=20, scope=Scope(topics=("financials",)))
+    rules = (banks, Rule(name="alone", scope=Scope(topics=("*",))))
+    found = []
+    for step in (8 * HOUR, 7 * MINUTE):
+        settled = RUN
+        while settled < END:
+            settled = min(settled + step, END)
+            go(database, settled, *rules)
+        events = [event for alert in list_alerts(database) for event in alert["events"]]
+        judged = ("fired", "joined", "worsened", "resolved")
+        found.append(sorted((event["at"], event["kind"]) for event in events if event["kind"] in judged))
+        with database.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM alerts; DELETE FROM alert_cursor")
+    assert found[0] == found[1] and len(found[0]) >= 4
+
+
 def test_what_no_rule_watches_alerts_no_one(database: Engine) -> None:
     bank_run(database)
     go(database, RUN + HOUR, Rule(name="metals", scope=Scope(topics=("metals",))))
