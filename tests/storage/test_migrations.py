@@ -139,6 +139,7 @@ def test_an_open_alert_keeps_its_state_and_messages_up_and_down_again(database: 
     with database.begin() as connection:
         connection.exec_driver_sql(NEW_ALERTS)
     assert value(database, "SELECT count(*) FROM open_alerts WHERE silenced AND silenced_until > now()") == 1
+    assert value(database, "SELECT topic FROM active_silences") == "debt"
     migrate.downgrade(database, "0004")
     assert value(database, "SELECT string_agg(kind, ' ' ORDER BY event_id) FROM alert_events") == "fired acknowledged"
     assert value(database, "SELECT string_agg(topic || ' ' || state, ', ') FROM open_alerts") == "ipo firing"

@@ -42,3 +42,14 @@ COMMENT ON COLUMN open_alerts.told_at IS 'When the first message about it was qu
 COMMENT ON COLUMN open_alerts.escalated_at IS 'When it went to the second route (wall clock, UTC).';
 COMMENT ON COLUMN open_alerts.silenced IS 'Whether a silence covers it now.';
 COMMENT ON COLUMN open_alerts.silenced_until IS 'When that silence ends (wall clock, UTC).';
+
+COMMENT ON VIEW active_silences IS 'Silences that hold now.';
+COMMENT ON COLUMN active_silences.silence_id IS 'Number of the silence.';
+COMMENT ON COLUMN active_silences.topic IS 'Only this topic; null is any.';
+COMMENT ON COLUMN active_silences.stream IS 'Only news or comment; null is both.';
+COMMENT ON COLUMN active_silences.entity IS 'Only episodes that are mostly about this name; null is any.';
+COMMENT ON COLUMN active_silences.source_pattern IS 'Only episodes mostly from sources like this; null is any.';
+COMMENT ON COLUMN active_silences.starts_at IS 'Since when (wall clock, UTC).';
+COMMENT ON COLUMN active_silences.ends_at IS 'Until when (wall clock, UTC).';
+COMMENT ON COLUMN active_silences.author IS 'Who asked for it.';
+COMMENT ON COLUMN active_silences.comment IS 'Why.';

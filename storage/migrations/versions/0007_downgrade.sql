@@ -1,6 +1,6 @@
 -- Back to the tables of the revision before. Audit rows of kinds that it does not know are dropped.
 
-DROP VIEW open_alerts;
+DROP VIEW open_alerts, active_silences;
 DELETE FROM alert_events WHERE kind IN ('resolved_by_hand', 'silenced', 'unsilenced', 'released', 'repeated', 'escalated');
 ALTER TABLE alert_events DROP CONSTRAINT alert_events_kind_check;
 ALTER TABLE alert_events ADD CONSTRAINT alert_events_kind_check

@@ -61,3 +61,8 @@ FROM alerts
 LEFT JOIN (SELECT silence_id AS quiet_id, ends_at AS quiet_until FROM silences) AS quiet
     ON quiet_id = alerts.silence_id AND quiet_until > now()
 WHERE state <> 'resolved';
+
+CREATE VIEW active_silences AS
+SELECT silence_id, topic, stream, entity, source_pattern, starts_at, ends_at, author, comment
+FROM silences
+WHERE ends_at > now() AND starts_at <= now();
