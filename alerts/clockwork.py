@@ -59,7 +59,7 @@ def _take(
     change = told_again(step.step, reached, episode, _latest(connection, episode, reached))
     event_id = store.record(connection, standing.alert_id, step.step, reached, change.detail, now, note=step.note)
     channels = telling.second_route if step.step == "escalated" else telling.route(standing)
-    store.tell(connection, event_id, change, Verdict(True), channels, now)
+    store.tell(connection, event_id, change, Verdict(True), channels, telling)
     if step.step == "escalated":
         _set(connection, standing, {"escalated_at": now})
 

@@ -190,7 +190,7 @@ def save(connection: Connection, book: Book, changes: Sequence[Change], telling:
         if change.notify:
             standing = read_standings(connection, alert_id)[0]
             decided = verdict(change.kind, change.at, standing, telling)
-            tell(connection, event_id, change, decided, telling.route(standing), telling.now)
+            tell(connection, event_id, change, decided, telling.route(standing), telling)
 
 
 def record(
@@ -217,9 +217,10 @@ def tell(
     change: Change,
     decided: Verdict,
     channels: Sequence[str],
-    now: datetime,
+    telling: Telling,
 ) -> None:
     """Put a change into the outbox for these channels, and note on its episode that it is told, or owed."""
+    now = telling.now
     if channels:
         connection.execute(insert(notifications), _notifications(event_id, compose(change), decided, channels, now))
     table = alerts.c
