@@ -1,13 +1,13 @@
 """Rules, silences, and what an episode needs to be acknowledged, repeated, escalated and held back.
 
-Revision ID: 0007
+Revision ID: 0005
 """
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0007"
+revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
@@ -15,13 +15,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Add them; episodes that are stored belong to the rule `default`."""
-    _run("0007_lifecycle.sql")
-    _run("0007_comments.sql")
+    _run("0005_lifecycle.sql")
+    _run("0005_comments.sql")
 
 
 def downgrade() -> None:
     """Back to episodes that are firing or resolved; what only the newer release knows of them is dropped."""
-    _run("0007_downgrade.sql")
+    _run("0005_downgrade.sql")
 
 
 def _run(name: str) -> None:
