@@ -1,8 +1,8 @@
 """Errors of the alerts layer.
 
     AlertsError
-    ├── ChannelFailed     a notification could not be handed over: tried again later
-    ├── InvalidChannel    an Apprise URL cannot be understood: a mistake in the settings
+    ├── ChannelFailed     a notification could not be handed over: tried again unless `final`
+    ├── InvalidChannel    a channel's address or secret is missing or wrong: a mistake in the settings
     ├── InvalidRule       a rule or a rules file cannot be understood
     ├── InvalidSilence    a silence that would hold back nothing, or everything by mistake
     └── NotDone           exit code 1: what was asked for meets no such alert, rule or silence, or one that is over
@@ -10,6 +10,7 @@
 What the database raises stays what it is (`storage.errors`).
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -18,11 +19,18 @@ class AlertsError(Exception):
 
 
 class ChannelFailed(AlertsError):
-    """The receiver did not take a notification."""
+    """The receiver did not take a notification.
+
+    `final`: it never will, and another try would be noise. `retry_after`: how long it asks to be left alone.
+    """
+
+    def __init__(self, message: str, *, final: bool = False, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.final, self.retry_after = final, retry_after
 
 
 class InvalidChannel(AlertsError):
-    """An Apprise URL cannot be understood."""
+    """A channel cannot be opened as the settings say."""
 
 
 class InvalidRule(AlertsError):

@@ -6,7 +6,7 @@ hides in a chat. Plain text; receivers render no markup.
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,10 +28,16 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Plain text, ready to send."""
+    """Plain text, ready to send, and the same for programs.
+
+    `key` is the same for every try of a notification; `payload` the document of `alerts.payload`; `image` a PNG.
+    """
 
     title: str
     body: str
+    key: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    image: bytes | None = None
 
 
 def compose(change: Change) -> Message:

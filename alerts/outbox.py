@@ -1,21 +1,24 @@
 """The outbox: hands pending notifications to their channels, at least once.
 
-Each row is locked, sent and marked in a transaction of its own, so that a crash repeats at most one message and two
-deliverers never send the same row. A channel that fails is left alone for the rest of the round; the others go on.
+Each row is locked, sent and marked in a transaction of its own, so that a crash repeats at most one message, with the
+same key, and two deliverers never send the same row. A channel that fails is left alone for the rest of the round, and
+for as long as its receiver asks; the others go on. What a channel is told of one alert keeps its order: a late try of
+`fired` after `resolved` would open the alert again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, update
 
 from alerts.channels import Channel
 from alerts.errors import ChannelFailed
 from alerts.message import Message
 from alerts.settings import AlertsSettings
-from storage.tables import notifications
+from storage.tables import alert_events, notifications
 
 log = structlog.get_logger()
 
@@ -53,32 +56,63 @@ def _deliver_one(
     connection: Connection, channels: Mapping[str, Channel], broken: set[str], settings: AlertsSettings, now: datetime
 ) -> bool | None:
     """Send the next due notification; None where there is none."""
-    table = notifications.c
-    query = (
-        select(table.notification_id, table.channel, table.title, table.body, table.attempts)
-        .where(table.state == "pending", table.next_attempt_at <= now, table.channel.not_in(broken))
-        .order_by(table.notification_id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_next(broken, now)).one_or_none()
     if row is None:
         return None
-    channel = channels.get(row.channel)
-    values: dict[str, object] = {"attempts": row.attempts + 1}
-    error = "" if channel is not None else "the channel is no longer in the settings"
-    if channel is not None:
-        try:
-            channel.send(Message(row.title, row.body))
-        except ChannelFailed as failure:
-            error = str(failure)
-            broken.add(row.channel)
-    if not error:
-        values |= {"state": "sent", "sent_at": now, "last_error": None}
-    else:
-        final = channel is None or row.attempts + 1 >= settings.delivery_attempts
-        values |= {"last_error": error, "next_attempt_at": now + pause(row.attempts + 1)}
+    failure = _try(channels.get(row.channel), row)
+    attempts = row.attempts + 1
+    values: dict[str, object] = {"attempts": attempts, "state": "sent", "sent_at": now, "last_error": None}
+    if failure is not None:
+        final = failure.final or attempts >= settings.delivery_attempts
+        following = now + max(pause(attempts), failure.retry_after or timedelta(0))
+        values = {"attempts": attempts, "last_error": str(failure), "next_attempt_at": following}
         values |= {"state": "failed"} if final else {}
-        log.warning("notification_failed", channel=row.channel, attempts=row.attempts + 1, final=final, reason=error)
-    connection.execute(update(notifications).where(table.notification_id == row.notification_id).values(**values))
-    return not error
+        log.warning("notification_failed", channel=row.channel, attempts=attempts, final=final, reason=str(failure))
+        if not failure.final:
+            broken.add(row.channel)
+        if failure.retry_after is not None:
+            _leave_alone(connection, row.channel, now + failure.retry_after)
+    connection.execute(
+        update(notifications).where(notifications.c.notification_id == row.notification_id).values(values)
+    )
+    return failure is None
+
+
+def _next(broken: set[str], now: datetime) -> Select[Any]:
+    """The oldest due notification that no older one of its alert and channel is waiting before; locked."""
+    table, event = notifications.c, alert_events.c
+    older, older_event = notifications.alias(), alert_events.alias()
+    waits = exists().where(
+        older.c.event_id == older_event.c.event_id,
+        older_event.c.alert_id == event.alert_id,
+        older.c.channel == table.channel,
+        older.c.state == "pending",
+        older.c.notification_id < table.notification_id,
+    )
+    return (
+        select(notifications)
+        .join(alert_events, event.event_id == table.event_id)
+        .where(table.state == "pending", table.next_attempt_at <= now, table.channel.not_in(broken), ~waits)
+        .order_by(table.notification_id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=notifications)
+    )
+
+
+def _try(channel: Channel | None, row: Row[Any]) -> ChannelFailed | None:
+    """Hand one row over; why not, where that fails."""
+    if channel is None:
+        return ChannelFailed("the channel is no longer in the settings", final=True)
+    try:
+        channel.send(Message(row.title, row.body, str(row.key), row.payload))
+    except ChannelFailed as failure:
+        return failure
+    return None
+
+
+def _leave_alone(connection: Connection, channel: str, until: datetime) -> None:
+    """Let all that waits for a channel wait as long as its receiver asks."""
+    table = notifications.c
+    waiting = (table.channel == channel) & (table.state == "pending")
+    later = func.greatest(table.next_attempt_at, until)
+    connection.execute(update(notifications).where(waiting).values(next_attempt_at=later))

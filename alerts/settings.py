@@ -54,6 +54,24 @@ class AlertsSettings(BaseSettings):
     apprise_urls: Annotated[list[SecretStr], NoDecode] = Field(
         default_factory=list, description="where notifications go; a JSON list, or separated by commas or spaces"
     )
+    webhook_urls: Annotated[list[SecretStr], NoDecode] = Field(
+        default_factory=list, description="signed webhooks; a JSON list, or separated by commas or spaces"
+    )
+    webhook_secret: SecretStr | None = Field(default=None, description="with which webhooks are signed")
+    alertmanager_url: SecretStr | None = Field(default=None, description="Prometheus Alertmanager, without /api")
+    alertmanager_hold_hours: float = Field(
+        default=24, gt=0, le=720, description="how long Alertmanager shows what it hears no more of"
+    )
+    kafka_servers: str = Field(default="", description="host:port of Kafka brokers that get notifications, by commas")
+    kafka_topic: str = Field(default="newsquake.alerts", description="the topic; created where it is missing")
+    kafka_security_protocol: str = Field(default="PLAINTEXT", pattern="^(SASL_)?(PLAINTEXT|SSL)$")
+    kafka_ssl_cafile: str | None = Field(default=None, description="certificate authority of the brokers, a PEM file")
+    kafka_sasl_mechanism: str = Field(default="PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    channel_timeout_seconds: float = Field(
+        default=8, gt=0, le=10, description="how long a webhook, Alertmanager or Kafka may take"
+    )
     delivery_attempts: int = Field(default=8, ge=1, description="tries before a notification counts as failed")
     delivery_batch: int = Field(default=20, ge=1, description="notifications handed over in one tick")
 
@@ -61,7 +79,22 @@ class AlertsSettings(BaseSettings):
         """Whether a series is among those to be watched; `*` is all topics, or both streams, together."""
         return (not self.topics or topic in self.topics) and (not self.streams or stream in self.streams)
 
-    @field_validator("apprise_urls", mode="before")
+    def kafka_options(self) -> dict[str, Any]:
+        """Connection options for kafka-python's clients."""
+        password = self.kafka_sasl_password
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.kafka_servers.split(","),
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_ssl_cafile:
+            options["ssl_cafile"] = self.kafka_ssl_cafile
+        if self.kafka_security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.kafka_sasl_mechanism
+            options["sasl_plain_username"] = self.kafka_sasl_username
+            options["sasl_plain_password"] = password.get_secret_value() if password else None
+        return options
+
+    @field_validator("apprise_urls", "webhook_urls", mode="before")
     @classmethod
     def _split_urls(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value

@@ -14,6 +14,7 @@ from alerts.episodes import Book, Change, Episode, Member
 from alerts.evidence import Document, Sample
 from alerts.lifecycle import Telling, Verdict, verdict
 from alerts.message import Message, compose
+from alerts.payload import payload_of
 from alerts.rules import Rule, owner
 from alerts.series import ALL, MINUTE, Series
 from alerts.standings import read_standings
@@ -222,7 +223,9 @@ def tell(
     """Put a change into the outbox for these channels, and note on its episode that it is told, or owed."""
     now = telling.now
     if channels:
-        connection.execute(insert(notifications), _notifications(event_id, compose(change), decided, channels, now))
+        payload = payload_of(change, event_id, telling.rule.name)
+        rows = _notifications(event_id, compose(change), payload, decided, channels, now)
+        connection.execute(insert(notifications), rows)
     table = alerts.c
     values: dict[str, Any] = {}
     if decided.told and change.kind != "resolved":
@@ -267,7 +270,12 @@ def _save_episode(connection: Connection, episode: Episode, telling: Telling) ->
 
 
 def _notifications(
-    event_id: int, message: Message, decided: Verdict, channels: Sequence[str], now: datetime
+    event_id: int,
+    message: Message,
+    payload: dict[str, Any],
+    decided: Verdict,
+    channels: Sequence[str],
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """Outbox rows; muted, with the reason, where nobody is to be told."""
     row = {
@@ -276,6 +284,7 @@ def _notifications(
         "reason": decided.reason,
         "title": message.title,
         "body": message.body,
+        "payload": payload,
         "attempts": 0,
         "next_attempt_at": decided.not_before or now,
         "created_at": now,

@@ -196,6 +196,8 @@ notifications = Table(
     Column("created_at", _timestamp, nullable=False),
     Column("sent_at", _timestamp),
     Column("reason", Text),
+    Column("key", Uuid, nullable=False),
+    Column("payload", JSONB, nullable=False),
 )
 
 rules = Table(

@@ -1,15 +1,24 @@
 """Delivery: at least once, with pauses, and no channel in another's way."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, insert, select
 
+from alerts.channels.webhook import Webhook
 from alerts.errors import ChannelFailed
 from alerts.message import Message
 from alerts.outbox import Delivered, deliver, pause
 from alerts.settings import AlertsSettings
+from storage.settings import StorageSettings
 from storage.tables import alert_events, alerts, notifications
+from tests.alerts.receivers import receiving
 from tests.alerts.traffic import MONDAY
 
 NOW = MONDAY
@@ -18,12 +27,14 @@ NOW = MONDAY
 class Recorder:
     """Takes every message, or none."""
 
-    def __init__(self, *, broken: bool = False) -> None:
-        self.broken, self.got = broken, list[str]()
+    def __init__(self, *, broken: bool = False, failure: ChannelFailed | None = None) -> None:
+        self.broken, self.got, self.keys = broken, list[str](), list[str]()
+        self.failure = failure or ChannelFailed("no answer")
 
     def send(self, message: Message) -> None:
+        self.keys.append(message.key)
         if self.broken:
-            raise ChannelFailed("no answer")
+            raise self.failure
         self.got.append(message.title)
 
 
@@ -88,11 +99,98 @@ def test_after_so_many_attempts_it_has_failed(database: Engine) -> None:
 @pytest.mark.integration
 def test_a_row_that_another_deliverer_holds_is_left_to_it(database: Engine) -> None:
     enqueue(database, "console", count=2)
+    enqueue(database, "console")
     console = Recorder()
     with database.begin() as other:
         other.execute(select(notifications).order_by(notifications.c.notification_id).limit(1).with_for_update())
         assert deliver(database, {"console": console}, AlertsSettings(), NOW) == Delivered(1, 0)
-    assert console.got == ["title 1"]
+    assert console.got == ["title 0"]  # of the other alert: nothing overtakes what is told of the same one
+
+
+@pytest.mark.integration
+def test_a_refusal_is_final_and_does_not_hold_up_the_channel(database: Engine) -> None:
+    enqueue(database, "picky", count=2)
+    picky = Recorder(broken=True, failure=ChannelFailed("refused with 422", final=True))
+    assert deliver(database, {"picky": picky}, AlertsSettings(), NOW) == Delivered(0, 2)
+    assert rows(database, "picky") == [("failed", 1, "refused with 422")] * 2
+
+
+@pytest.mark.integration
+def test_a_receiver_that_asks_for_patience_hears_nothing_meanwhile(database: Engine) -> None:
+    enqueue(database, "busy")
+    enqueue(database, "busy")
+    busy = Recorder(broken=True, failure=ChannelFailed("429", retry_after=timedelta(minutes=5)))
+    deliver(database, {"busy": busy}, AlertsSettings(), NOW)
+    busy.broken = False
+    early, late = NOW + timedelta(seconds=299), NOW + timedelta(seconds=300)
+    assert deliver(database, {"busy": busy}, AlertsSettings(), early) == Delivered(0, 0)
+    assert deliver(database, {"busy": busy}, AlertsSettings(), late) == Delivered(2, 0)
+
+
+@pytest.mark.integration
+def test_what_is_told_of_an_alert_keeps_its_order(database: Engine) -> None:
+    enqueue(database, "console", count=2)
+    enqueue(database, "console")
+    console = Recorder(broken=True)
+    deliver(database, {"console": console}, AlertsSettings(), NOW)
+    console.broken = False
+    soon = NOW + timedelta(seconds=1)
+    assert deliver(database, {"console": console}, AlertsSettings(), soon) == Delivered(1, 0)  # the other alert's
+    assert deliver(database, {"console": console}, AlertsSettings(), NOW + pause(1)) == Delivered(2, 0)
+    assert console.got == ["title 0", "title 0", "title 1"]
+
+
+@pytest.mark.integration
+def test_every_try_repeats_the_key_and_no_other_message_has_it(database: Engine) -> None:
+    enqueue(database, "console", "other")
+    console, other = Recorder(broken=True), Recorder()
+    for tries in range(3):
+        deliver(database, {"console": console, "other": other}, AlertsSettings(), NOW + timedelta(hours=tries))
+    assert len(console.keys) == 3
+    assert len(set(console.keys)) == 1
+    assert other.keys[0] not in console.keys
+
+
+_DELIVERER = """
+import os, sys
+from datetime import datetime
+from pydantic import SecretStr
+from alerts.channels.webhook import Webhook
+from alerts.outbox import deliver
+from alerts.settings import AlertsSettings
+from storage.engine import open_engine
+from storage.settings import StorageSettings
+
+class Dying(Webhook):
+    def send(self, message):
+        super().send(message)
+        os.kill(os.getpid(), 9)
+
+settings = AlertsSettings(webhook_secret=SecretStr("s"))
+channel = Dying("webhook:1", SecretStr(sys.argv[1]), settings)
+deliver(open_engine(StorageSettings(), application="dying"), {"webhook:1": channel}, settings,
+        datetime.fromisoformat(sys.argv[2]))
+"""
+
+
+@pytest.mark.integration
+def test_killed_between_send_and_commit_one_message_comes_twice_with_one_key(
+    database: Engine, storage_settings: StorageSettings
+) -> None:
+    enqueue(database, "webhook:1", count=3)
+    with receiving() as receiver:
+        environment = os.environ | {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
+        command = [sys.executable, "-c", _DELIVERER, receiver.url, NOW.isoformat()]
+        died = subprocess.run(command, env=environment, timeout=60, check=False)
+        assert died.returncode == -signal.SIGKILL
+        settings = AlertsSettings(webhook_secret=SecretStr("s"))
+        channel = Webhook("webhook:1", SecretStr(receiver.url), settings)
+        deadline = time.monotonic() + 20
+        while rows(database, "webhook:1") != [("sent", 1, None)] * 3 and time.monotonic() < deadline:
+            deliver(database, {"webhook:1": channel}, settings, NOW)
+    keys = [headers["idempotency-key"] for _, headers, _ in receiver.got]
+    assert (len(keys), len(set(keys))) == (4, 3)
+    assert keys[0] == keys[1]
 
 
 def test_pauses_double_up_to_half_an_hour() -> None:
