@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from newsquake.commands import alert_hands, alert_rules, alert_silences
+from newsquake.commands import alert_channels, alert_hands, alert_rules, alert_silences
 from newsquake.commands.output import AsJson, cell, print_json, show, table
 
 app = typer.Typer(help="Alerts: what fired, and why.", no_args_is_help=True)
@@ -72,3 +72,4 @@ alert_hands.register(app)
 alert_silences.register(app)
 app.add_typer(alert_rules.app, name="rules")
 app.command()(alert_rules.test)
+app.command()(alert_channels.channels)
