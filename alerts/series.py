@@ -60,6 +60,12 @@ class Rollups:
         return (at - self.first_hour) // HOUR
 
 
+def stream_totals(series: Sequence[Series]) -> tuple[int, ...]:
+    """For each series the place of its stream's sum over all topics, which must be among them."""
+    places = {item.stream: place for place, item in enumerate(series) if item.topic == ALL}
+    return tuple(places[item.stream] for item in series)
+
+
 def floor_hour(at: datetime) -> datetime:
     """The start of the UTC hour of an aware time."""
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
