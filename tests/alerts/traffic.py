@@ -105,8 +105,15 @@ def document(
     return Document(at, key, name, "comment", author, written, ("Merrowdale Bank",), digest, -0.9)
 
 
-def store(engine: Engine, found: Sequence[Document], *, topic: str = "financials", sentiment: str = "negative") -> None:
-    """Store documents with their scores and rollups, all of one topic and sentiment."""
+def store(
+    engine: Engine,
+    found: Sequence[Document],
+    *,
+    topic: str = "financials",
+    sentiment: str = "negative",
+    received_at: datetime | None = None,
+) -> None:
+    """Store documents with their scores and rollups, all of one topic and sentiment; as they came unless told when."""
     with engine.begin() as connection:
         for day in {item.published_at.date() for item in found}:
             connection.execute(text("SELECT ensure_document_day(:day)"), {"day": day})
@@ -114,7 +121,7 @@ def store(engine: Engine, found: Sequence[Document], *, topic: str = "financials
         if model is None:
             new = insert(models).values(name="test", first_used=MONDAY).returning(models.c.model_id)
             model = connection.execute(new).scalar_one()
-        connection.execute(insert(documents), [_document_row(item) for item in found])
+        connection.execute(insert(documents), [_document_row(item, received_at) for item in found])
         low, high = (0.9, 0.05) if sentiment == "negative" else (0.05, 0.9)
         score = {"model_id": model, "topic": topic, "sentiment": sentiment, "negative": low, "positive": high}
         score |= {"neutral": 0.05, "score": high - low, "confidence": 0.9}
@@ -137,7 +144,7 @@ def count_again(connection: Connection) -> None:
     connection.execute(insert(sentiment_minute).from_select(columns, query))
 
 
-def _document_row(item: Document) -> dict[str, object]:
+def _document_row(item: Document, received_at: datetime | None) -> dict[str, object]:
     return {
         "published_at": item.published_at,
         "key": uuid.UUID(item.key),
@@ -150,7 +157,7 @@ def _document_row(item: Document) -> dict[str, object]:
         "author": item.author,
         "entities": list(item.entities),
         "content_hash": item.content_hash,
-        "received_at": item.published_at,
+        "received_at": received_at or item.published_at,
     }
 
 
