@@ -1,5 +1,6 @@
 """What would have fired: the same evaluation over stored history, leaving no trace in it."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
@@ -12,10 +13,17 @@ from alerts.store import next_minute
 from alerts.watermark import floor_minute
 
 
-def backtest(engine: Engine, settings: AlertsSettings, start: datetime, end: datetime) -> list[Change]:
+def backtest(
+    engine: Engine,
+    settings: AlertsSettings,
+    start: datetime,
+    end: datetime,
+    on_minute: Callable[[datetime], None] = lambda minute: None,
+) -> list[Change]:
     """The changes that evaluating the minutes from `start` up to, not including, `end` would have made.
 
     Starts without episodes; its baselines know the history before `start`. Needs the documents of spikes to be stored.
+    `on_minute` is told now and then which minute is next.
     """
     book, changes = Book(), list[Change]()
     minute, stop = floor_minute(start), floor_minute(end)
@@ -28,4 +36,5 @@ def backtest(engine: Engine, settings: AlertsSettings, start: datetime, end: dat
                 rollups = load(connection, minute, until, book, settings)
                 changes += evaluate(rollups, minute, until, book, examiner(connection, settings), settings)
             minute = max(until, minute + MINUTE)
+            on_minute(minute)
     return changes
