@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, func, select
 
-from storage.tables import sentiment_minute
+from storage.tables import sentiment_hour, sentiment_minute
 
 ALL = "*"
 STREAMS = ("news", "comment")
@@ -120,11 +120,10 @@ def read_minutes(connection: Connection, start: datetime, end: datetime) -> list
 
 def read_hours(connection: Connection, start: datetime, end: datetime) -> list[Count]:
     """Counts of each UTC hour that starts from `start` up to, not including, `end`."""
-    table = sentiment_minute.c
-    hour = func.date_trunc("hour", table.bucket, "UTC").label("hour")
+    table = sentiment_hour.c
     query = (
-        select(hour, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
+        select(table.bucket, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
         .where(table.bucket >= start, table.bucket < end)
-        .group_by(hour, table.topic, table.stream)
+        .group_by(table.bucket, table.topic, table.stream)
     )
     return [Count(*row) for row in connection.execute(query)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, text
 
 from alerts.assess import Spike
 from alerts.episodes import Book, Change, Examine
@@ -15,7 +15,7 @@ from alerts.evaluate import evaluate
 from alerts.evidence import Confirmed, Document, Evidence, confirm
 from alerts.series import ALL, MINUTE, STREAMS, Counts, Rollups, Series
 from alerts.settings import AlertsSettings
-from storage.tables import documents, models, scores, sentiment_minute, stream_progress
+from storage.tables import documents, models, scores, sentiment_hour, sentiment_minute, stream_progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 TOPICS = ("debt", "energy", "financials", "markets", "metals")
@@ -132,16 +132,20 @@ def store(
 
 def count_again(connection: Connection) -> None:
     """Make the rollups what the stored documents say."""
-    connection.execute(sentiment_minute.delete())
-    minute = func.date_trunc("minute", documents.c.published_at)
+    for table, unit in ((sentiment_minute, "minute"), (sentiment_hour, "hour")):
+        connection.execute(table.delete())
+        _count(connection, table, func.date_trunc(unit, documents.c.published_at, "UTC"))
+
+
+def _count(connection: Connection, table: Table, bucket: ColumnElement[datetime]) -> None:
     kinds = [func.count().filter(scores.c.sentiment == kind) for kind in ("negative", "neutral", "positive")]
     joined = documents.join(
         scores, (documents.c.published_at == scores.c.published_at) & (documents.c.key == scores.c.key)
     )
-    keys = (minute, scores.c.topic, documents.c.stream, documents.c.lang)
+    keys = (bucket, scores.c.topic, documents.c.stream, documents.c.lang)
     query = select(*keys, func.count(), *kinds, func.sum(scores.c.score)).select_from(joined).group_by(*keys)
     columns = ["bucket", "topic", "stream", "lang", "n", "negative", "neutral", "positive", "score_sum"]
-    connection.execute(insert(sentiment_minute).from_select(columns, query))
+    connection.execute(insert(table).from_select(columns, query))
 
 
 def _document_row(item: Document, received_at: datetime | None) -> dict[str, object]:
