@@ -56,17 +56,20 @@ def evaluate(
         first, last = max(hour, start), min(hour + HOUR, end)
         columns = slice(rollups.minute_index(first), rollups.minute_index(last))
         found = _look(rollups, windows, hour, columns, book, settings)
-        slow = _look_slowly(rollups, hour, book, settings) if first == hour or book.current is not None else None
+        slow = _look_slowly(rollups, hour, book, settings) if first == hour else None
         for offset in range(columns.stop - columns.start):
             minute = first + offset * MINUTE
             fires = [*found.fires.get(minute, []), *(slow.fires if slow is not None and minute == hour else ())]
             if book.current is None and not fires:
                 continue
-            slow = _look_slowly(rollups, hour, book, settings) if slow is None else slow
+            # What fired in minutes is over when the minutes are calm, however long its windows of hours stay full.
+            lasting = book.current is not None and book.current.window > max(settings.windows)
+            if lasting and slow is None:
+                slow = _look_slowly(rollups, hour, book, settings)
             column = columns.start + offset
             members = [rows[m.series] for m in book.current.members if m.series in rows] if book.current else []
             peak = int(windows.negative[:, members, column].max(initial=0))
-            high = found.high.get(minute, set()) | slow.high
+            high = found.high.get(minute, set()) | (slow.high if slow is not None and lasting else set())
             changes += step(book, minute, fires, high, peak, examine, settings)
         hour += HOUR
     return changes
