@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.baseline import Baseline
-from alerts.series import ALL, HOUR, MINUTE, Counts, Rollups, Series, window_sums
+from alerts.series import ALL, HOUR, MINUTE, Counts, Rollups, Series, stream_totals, window_sums
 from alerts.settings import AlertsSettings
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
 
@@ -30,6 +30,7 @@ class Spike:
     """A window that is too negative: what was seen, what was expected, and the law it broke.
 
     `p_value` is one test's own; `corrected` counts the series' other tests; it had to be at most `limit`.
+    `effect_size` is the least ratio of seen to expected.
     """
 
     series: Series
@@ -46,6 +47,7 @@ class Spike:
     variance: float
     share: float
     concentration: float
+    effect_size: float = 2.0
 
     def retest(self, observed: int, copies: int) -> float:
         """The test's p-value for fewer negatives, after `copies` messages are taken out of the window."""
@@ -114,6 +116,7 @@ def assess(rollups: Rollups, windows: Windows, baseline: Baseline, columns: slic
             variance=float(law.variance[index]),
             share=float(law.share[index]),
             concentration=float(law.concentration[index]),
+            effect_size=settings.effect_size,
         )
         found.fires.setdefault(at, []).append(spike)
     for spikes in found.fires.values():
@@ -204,7 +207,7 @@ def _traffic(rollups: Rollups, n: Counts, baseline: Baseline, lengths: tuple[int
     A rise of all traffic raises every topic's negatives too and is no news about any of them. Of a topic, everything
     else is the other topics in its streams; of all topics it is their own traffic, which leaves them the share test.
     """
-    totals = [rollups.series.index(Series(ALL, item.stream)) for item in rollups.series]
+    totals = np.array(stream_totals(rollups.series))
     whole = np.array([item.topic == ALL for item in rollups.series])
     hours = (np.asarray(lengths, dtype=np.float64) * (MINUTE / HOUR))[:, np.newaxis, np.newaxis]
     others = n[:, totals] - np.where(whole[:, np.newaxis], 0, n)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from alerts.series import ALL, HOUR, Rollups, Series
+from alerts.series import ALL, HOUR, Rollups, Series, stream_totals
 from alerts.spikes import Floats
 
 Flags = npt.NDArray[np.bool_]
@@ -28,6 +28,7 @@ _PRIOR_DISPERSION, _DISPERSION_HOURS = 2.0, 12.0
 _NEW_HOUR = 0.5  # squared coefficient of variation of an hour of the day that was never seen
 _PRIOR_SHARE, _SHARE_MESSAGES, _SERIES_MESSAGES = 0.25, 100.0, 20.0
 _PRIOR_CORRELATION, _CORRELATION_PAIRS, _LEAST_CORRELATION, _MOST_CORRELATION = 0.03, 200.0, 0.015, 0.3
+_GAP_HOURS, _GAP, _LEAST_EXPOSURE = 23, 0.6, 0.1
 _MEDIAN_CHI2 = 0.4549
 
 
@@ -77,9 +78,10 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
     active = n[total] > 0
     age = np.arange(24 * days, 0, -1) / 24
     weight = np.where(active & ~excluded[rows, span], 0.5 ** (age / _RECENCY_DAYS), 0.0)
-    grid = _DayGrid(hour, days)
-    profile = grid.profile(n[total], weight[total])
-    mean, dispersion, kept = _robust(grid, y, weight, profile)
+    grid = DayGrid(hour, days)
+    profile, exposure = exposures(grid, n[total], weight[total])
+    fitted_hours, dispersion, kept = robust(grid, y, weight, profile, exposure)
+    mean = fitted_hours[:, grid.weekend, 0]
     near = grid.here(kept)
     backing = np.maximum(near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)), 1.0)
     doubt = dispersion / (np.maximum(mean, 0.02) * backing) + _NEW_HOUR * _SHRINK_HOURS / (near + _SHRINK_HOURS)
@@ -92,7 +94,7 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
 
     return Baseline(
         mean=everywhere(mean),
-        messages=everywhere(grid.smooth(n, kept, profile)[:, grid.weekend, 0]),
+        messages=everywhere(grid.smooth(n, kept, profile, exposure)[:, grid.weekend, 0]),
         dispersion=everywhere(dispersion),
         doubt=everywhere(doubt),
         share=everywhere(share),
@@ -103,7 +105,7 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
     )
 
 
-class _DayGrid:
+class DayGrid:
     """Columns of hourly history as (kind of day, hour of the day); hour 0 is the hour that is being judged."""
 
     def __init__(self, hour: datetime, days: int) -> None:
@@ -130,11 +132,15 @@ class _DayGrid:
         pooled = (self.sums(weight * traffic) + _PROFILE_HOURS * level) / (self.sums(weight) + _PROFILE_HOURS)
         return np.asarray(pooled / level, dtype=np.float64)
 
-    def smooth(self, counts: Floats, weight: Floats, profile: Floats) -> Floats:
-        """Expected hourly counts, [series, 2, 24]: the same hours, shrunk towards the level times the profile."""
-        level = ((weight * counts).sum(axis=1) + _PRIOR_LEVEL * _PRIOR_HOURS) / (weight.sum(axis=1) + _PRIOR_HOURS)
+    def smooth(self, counts: Floats, weight: Floats, profile: Floats, exposure: Floats) -> Floats:
+        """Expected hourly counts, [series, 2, 24]: the same hours, shrunk towards the level times the profile.
+
+        `exposure` is the part of the usual traffic that each hour had, [hours]: 1 but for gaps.
+        """
+        hours = weight * exposure
+        level = ((weight * counts).sum(axis=1) + _PRIOR_LEVEL * _PRIOR_HOURS) / (hours.sum(axis=1) + _PRIOR_HOURS)
         prior = level[:, np.newaxis, np.newaxis] * profile
-        near, hours = self.sums(weight * counts), self.sums(weight)
+        near, hours = self.sums(weight * counts), self.sums(hours)
         return np.asarray((near + _SHRINK_HOURS * prior) / (hours + _SHRINK_HOURS), dtype=np.float64)
 
     def spread(self, expected: Floats) -> Floats:
@@ -143,21 +149,42 @@ class _DayGrid:
         return np.asarray(np.where(self.kinds == 1, both[:, 1], both[:, 0]), dtype=np.float64)
 
 
-def _robust(grid: _DayGrid, y: Floats, weight: Floats, profile: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean at the judged hour, dispersion, and the weights that are left after outbreaks are weighted down."""
+def exposures(grid: DayGrid, traffic: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """The traffic's profile, [2, 24], and the part of the usual traffic that each hour of history had, [hours].
+
+    A wire that is missing for a day is no calm day: its hours count as the part that they are. Judged over a day
+    around each hour, against the median of working days or weekends, and only well below it.
+    """
+    profile = grid.profile(traffic, weight)
+    used, near = weight > 0, np.ones(_GAP_HOURS)
+    shape = np.convolve(grid.spread(profile[np.newaxis])[0] * used, near, "same")
+    level = np.convolve(traffic * used, near, "same") / np.maximum(shape, 1e-6)
+    exposure = np.ones(traffic.size)
+    for kind in (0, 1):
+        mine = used & (grid.kinds == kind)
+        if mine.any():
+            part = level[mine] / np.maximum(np.median(level[mine]), 1e-6)
+            exposure[mine] = np.where(part < _GAP, np.maximum(part, _LEAST_EXPOSURE), 1.0)
+    return profile, exposure
+
+
+def robust(
+    grid: DayGrid, y: Floats, weight: Floats, profile: Floats, exposure: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Expected hourly counts [series, 2, 24], dispersion, and the weights left after outbreaks are weighted down."""
     kept = weight
     for _ in range(3):
-        expected = np.maximum(grid.spread(grid.smooth(y, kept, profile)), 0.02)
+        expected = np.maximum(grid.spread(grid.smooth(y, kept, profile, exposure)) * exposure, 0.02)
         residual = 1.5 * (np.cbrt(y * y) / expected ** (1 / 6) - np.sqrt(expected))
         scale = np.sqrt(_median_dispersion(residual, weight))[:, np.newaxis]
         ratio = np.maximum(residual / (scale * _OUTBREAK), 1.0)
         kept = weight / (ratio * ratio)
-    fitted = grid.smooth(y, kept, profile)
-    expected = np.maximum(grid.spread(fitted), 0.02)
+    fitted = grid.smooth(y, kept, profile, exposure)
+    expected = np.maximum(grid.spread(fitted) * exposure, 0.02)
     chi2 = (kept * (y - expected) ** 2 / expected).sum(axis=1)
     hours = kept.sum(axis=1)
     dispersion = (chi2 + _PRIOR_DISPERSION * _DISPERSION_HOURS) / (np.maximum(hours - 1, 0) + _DISPERSION_HOURS)
-    return fitted[:, grid.weekend, 0], np.maximum(dispersion, 1.0), kept
+    return fitted, np.maximum(dispersion, 1.0), kept
 
 
 def _median_dispersion(residual: Floats, weight: Floats) -> Floats:
@@ -173,7 +200,7 @@ def _shares(series: tuple[Series, ...], y: Floats, n: Floats, weight: Floats) ->
     """Share of negatives and the beta's concentration by series; the stream's own total is the prior's mean."""
     negatives, messages = (weight * y).sum(axis=1), (weight * n).sum(axis=1)
     pooled = (negatives + _PRIOR_SHARE * _SHARE_MESSAGES) / (messages + _SHARE_MESSAGES)
-    totals = np.array([series.index(Series(ALL, item.stream)) for item in series])
+    totals = np.array(stream_totals(series))
     parent = pooled[totals]
     share = (negatives + parent * _SERIES_MESSAGES) / (messages + _SERIES_MESSAGES)
     variance = n * (share * (1 - share))[:, np.newaxis]

@@ -23,6 +23,9 @@ from alerts.rules import DEFAULT, Rule, owner
 from alerts.series import ALL, HOUR, MINUTE, Rollups, Series, assemble, floor_hour, read_hours, read_minutes
 from alerts.settings import AlertsSettings
 from alerts.silences import read_silences
+from alerts.slow import Slow
+from alerts.slow import look as look_slowly
+from alerts.usual import Usual, genuine_part, negatives, references, usual_sources
 from alerts.watermark import settled_until
 
 _TEACHES_AFTER = timedelta(hours=24)  # an episode that lasts longer is the new normal
@@ -53,15 +56,21 @@ def evaluate(
         first, last = max(hour, start), min(hour + HOUR, end)
         columns = slice(rollups.minute_index(first), rollups.minute_index(last))
         found = _look(rollups, windows, hour, columns, book, settings)
+        slow = _look_slowly(rollups, hour, book, settings) if first == hour else None
         for offset in range(columns.stop - columns.start):
             minute = first + offset * MINUTE
-            fires = found.fires.get(minute, [])
+            fires = [*found.fires.get(minute, []), *(slow.fires if slow is not None and minute == hour else ())]
             if book.current is None and not fires:
                 continue
+            # What fired in minutes is over when the minutes are calm, however long its windows of hours stay full.
+            lasting = book.current is not None and book.current.window > max(settings.windows)
+            if lasting and slow is None:
+                slow = _look_slowly(rollups, hour, book, settings)
             column = columns.start + offset
             members = [rows[m.series] for m in book.current.members if m.series in rows] if book.current else []
             peak = int(windows.negative[:, members, column].max(initial=0))
-            changes += step(book, minute, fires, found.high.get(minute, set()), peak, examine, settings)
+            high = found.high.get(minute, set()) | (slow.high if slow is not None and lasting else set())
+            changes += step(book, minute, fires, high, peak, examine, settings)
         hour += HOUR
     return changes
 
@@ -78,6 +87,31 @@ def _look(
     excluded = _taught_nothing(rollups, hour, book, settings)
     baseline = fit(rollups, hour, wanted, excluded, days=settings.history_days, guard=guard)
     return assess(rollups, windows, baseline, columns, settings)
+
+
+def _look_slowly(rollups: Rollups, hour: datetime, book: Book, settings: AlertsSettings) -> Slow:
+    """The windows of hours that end where `hour` begins.
+
+    Their baselines learn nothing about any series from the hours of an episode: what moves one topic moves its
+    neighbours, and a window that just missed being told would hide the next one.
+    """
+    hours = _taught_nothing(rollups, hour, book, settings).any(axis=0)
+    excluded = np.broadcast_to(hours, rollups.hour_n.shape)
+    return look_slowly(rollups, hour, excluded, _told(rollups, hour, book), settings)
+
+
+def _told(rollups: Rollups, hour: datetime, book: Book) -> Flags:
+    """Hours that alerts which ended before `hour` were about, [series, hours]: no slow window tells of them again."""
+    told = np.zeros(rollups.hour_n.shape, dtype=np.bool_)
+    for episode in book.episodes():
+        if episode.resolved_at is None or episode.resolved_at >= hour:
+            continue
+        first = rollups.hour_index(floor_hour(episode.opened_at - episode.window * MINUTE))
+        last = rollups.hour_index(floor_hour(episode.resolved_at)) + 1
+        topics = {member.series.topic for member in episode.members} | {ALL}
+        touched = [series.topic in topics for series in rollups.series]
+        told[np.array(touched), max(first, 0) : max(last, 0)] = True
+    return told
 
 
 def _taught_nothing(rollups: Rollups, hour: datetime, book: Book, settings: AlertsSettings) -> Flags:
@@ -104,15 +138,23 @@ def load(connection: Connection, start: datetime, end: datetime, book: Book, set
     bounds = {"first_minute": first, "last_minute": last}
     rollups = assemble(minutes, [], **bounds, days=settings.history_days)
     floor = settings.min_negative if book.current is None else low_floor(settings)
-    if Windows(rollups, settings.windows).busiest.max(initial=0) < floor:
+    a_full_hour = floor_hour(end - MINUTE) >= start
+    calm = book.current is None and not a_full_hour
+    if calm and Windows(rollups, settings.windows).busiest.max(initial=0) < floor:
         return rollups
     hours = read_hours(connection, rollups.first_hour, floor_hour(end))
     return assemble(minutes, hours, **bounds, days=settings.history_days)
 
 
 def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
-    """The second stage of the tests, reading the messages behind a spike; each window is read once."""
+    """The second stage of the tests, reading the messages behind a spike; each window is read once.
+
+    A window of hours looks back on minutes that were judged long ago: what was filled in later pages nobody, except
+    in a replay, where all of history is new.
+    """
+    too_late = timedelta(minutes=settings.max_age_minutes)
     known: dict[tuple[Series, int], Evidence] = {}
+    usual: dict[tuple[Series, int], Usual] = {}
     at: list[datetime] = []
 
     def examine(spike: Spike) -> Confirmed | None:
@@ -120,14 +162,30 @@ def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
             return None
         if at != [spike.minute]:
             known.clear()
+            if not at or floor_hour(at[0]) != floor_hour(spike.minute):
+                usual.clear()
             at[:] = [spike.minute]
         window = (spike.series, spike.window)
+        if window not in usual:
+            usual[window] = _usual(connection, *window, floor_hour(spike.minute))
         if window not in known:
             end = spike.minute + MINUTE
-            known[window] = weigh(store.read_negatives(connection, spike.series, end - spike.window * MINUTE, end))
-        return confirm(spike, known[window], settings)
+            late = None if settings.replay or spike.window <= max(settings.windows) else too_late
+            start = end - spike.window * MINUTE
+            sample = store.read_negatives(connection, spike.series, start, end, late=late)
+            known[window] = weigh(sample, usual[window])
+        return confirm(spike, known[window], settings, usual[window])
 
     return examine
+
+
+def _usual(connection: Connection, series: Series, minutes: int, hour: datetime) -> Usual:
+    """Who usually writes, and how much is usually copied, as known when `hour` began."""
+    contents = seen = 0
+    for start, end in references(hour, minutes):
+        contents += weigh(store.read_negatives(connection, series, start, end)).contents
+        seen += negatives(connection, series, start, end)
+    return Usual(usual_sources(connection, series.stream, hour), genuine_part(contents, seen))
 
 
 def tick(
@@ -176,7 +234,9 @@ def _chunk(connection: Connection, settings: AlertsSettings, rules: Sequence[Rul
     store.close_strays(connection, strays, cursor, now)
     start = cursor
     if all(book.current is None for book in books.values()):
-        longest = max((max(rule.apply(settings).windows) for rule in rules), default=1)
+        longest = max(
+            (HOUR // MINUTE, *(max(rule.apply(settings).windows) for rule in rules))
+        )  # no full hour is skipped
         start = store.next_minute(connection, cursor, longest) or settled
     end = min(settled, start + settings.chunk_minutes * MINUTE)
     silences = read_silences(connection, now)

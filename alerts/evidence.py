@@ -1,7 +1,8 @@
 """What stands behind a spike: how many different people said how many different things.
 
 The second stage of a test. Copies and near-copies count once, an account in the comments counts once, and one source
-makes up at most half of what counts; so neither a bot, nor one syndicated story, nor one feed's bad day is a spike.
+makes up at most half of what counts, or as much as it always does (`alerts.usual`); so neither a bot, nor one
+syndicated story, nor one feed's bad day is a spike.
 """
 
 import re
@@ -18,6 +19,7 @@ from scipy import sparse
 from alerts.assess import Spike
 from alerts.series import Series
 from alerts.settings import AlertsSettings
+from alerts.usual import NOTHING_KNOWN, Usual
 
 NEAR_COPY = 0.6  # Jaccard similarity of character 5-grams above which two texts are one
 _GRAM = 5
@@ -64,14 +66,11 @@ class Evidence:
     worst: tuple[Document, ...] = ()
 
 
-def weigh(sample: Sample) -> Evidence:
+def weigh(sample: Sample, usual: Usual = NOTHING_KNOWN) -> Evidence:
     """Count what a sample is worth; scaled up where the sample is a part of the window."""
     kept = _one_each(distinct_texts(sample.documents))
     by_source = Counter(document.source for document in kept)
-    effective = sum(by_source.values())
-    if by_source:
-        largest = max(by_source.values())
-        effective -= max(0, largest - (effective - largest))
+    effective = usual.capped(by_source)
     scale = sample.distinct / len(sample.documents) if sample.documents else 1.0
     named = Counter(name for document in kept for name in dict.fromkeys(document.entities))
     worst = sorted(kept, key=lambda document: (document.score, document.published_at, document.key))
@@ -98,13 +97,18 @@ class Confirmed:
         return self.spike.series
 
 
-def confirm(spike: Spike, evidence: Evidence, settings: AlertsSettings) -> Confirmed | None:
-    """The spike tested again on what counts; None where a floor or the test fails."""
-    if evidence.sources < settings.min_sources or evidence.contents < settings.min_documents:
+def confirm(
+    spike: Spike, evidence: Evidence, settings: AlertsSettings, usual: Usual = NOTHING_KNOWN
+) -> Confirmed | None:
+    """The spike tested again on what counts; None where a floor or the test fails.
+
+    What was expected holds the usual copies, so what counts is raised by as many before it is held against that.
+    """
+    if evidence.sources < usual.floor(settings.min_sources) or evidence.contents < settings.min_documents:
         return None
-    if evidence.effective < max(settings.min_negative, settings.effect_size * spike.expected):
+    counted = min(int(evidence.effective / usual.genuine), spike.observed)
+    if evidence.effective < settings.min_negative or counted < spike.effect_size * spike.expected:
         return None
-    counted = min(evidence.effective, spike.observed)
     p_value = spike.retest(counted, spike.observed - counted)
     tests = max(spike.corrected / spike.p_value, 1.0) if spike.p_value > 0 else 1.0
     return Confirmed(spike, evidence, p_value) if p_value * tests <= spike.limit else None

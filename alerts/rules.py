@@ -122,6 +122,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             values["windows"] = tuple(sorted(set(self.windows)))
         if self.false_alerts_per_month is not None:
             values["false_alarm_rate"] = false_alarm_rate(self.false_alerts_per_month)
+            values["slow_alarms_per_month"] = self.false_alerts_per_month
         return settings.model_copy(update={**values, **self._scope(settings)})
 
     def _scope(self, settings: AlertsSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, func, select
 
-from storage.tables import sentiment_minute
+from storage.tables import sentiment_hour, sentiment_minute
 
 ALL = "*"
 STREAMS = ("news", "comment")
@@ -58,6 +58,12 @@ class Rollups:
     def hour_index(self, at: datetime) -> int:
         """The column of an hour in `hour_n` and `hour_negative`; hours before the first are negative numbers."""
         return (at - self.first_hour) // HOUR
+
+
+def stream_totals(series: Sequence[Series]) -> tuple[int, ...]:
+    """For each series the place of its stream's sum over all topics, which must be among them."""
+    places = {item.stream: place for place, item in enumerate(series) if item.topic == ALL}
+    return tuple(places[item.stream] for item in series)
 
 
 def floor_hour(at: datetime) -> datetime:
@@ -114,11 +120,10 @@ def read_minutes(connection: Connection, start: datetime, end: datetime) -> list
 
 def read_hours(connection: Connection, start: datetime, end: datetime) -> list[Count]:
     """Counts of each UTC hour that starts from `start` up to, not including, `end`."""
-    table = sentiment_minute.c
-    hour = func.date_trunc("hour", table.bucket, "UTC").label("hour")
+    table = sentiment_hour.c
     query = (
-        select(hour, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
+        select(table.bucket, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
         .where(table.bucket >= start, table.bucket < end)
-        .group_by(hour, table.topic, table.stream)
+        .group_by(table.bucket, table.topic, table.stream)
     )
     return [Count(*row) for row in connection.execute(query)]

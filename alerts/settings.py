@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LONGEST_WINDOW = 240
+_LONGEST_SLOW_WINDOW = 168
 
 
 class AlertsSettings(BaseSettings):
@@ -33,7 +34,7 @@ class AlertsSettings(BaseSettings):
     rules: Path | None = Field(default=None, description="a TOML file of rules; read when the scheduler starts")
     topics: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="watch only these, one by one")
     streams: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="watch only these: news, comment")
-    windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(15, 60), description="window lengths, minutes")
+    windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(5, 15, 60), description="window lengths, minutes")
     min_negative: int = Field(default=8, ge=2, description="negatives in a window, below which nothing fires")
     min_sources: int = Field(default=3, ge=1, description="distinct sources among those negatives")
     min_documents: int = Field(default=5, ge=1, description="distinct texts among them; near-copies are one")
@@ -41,6 +42,13 @@ class AlertsSettings(BaseSettings):
         default=1e-5, gt=0, le=0.05, description="false discovery level of one minute's tests over all series"
     )
     effect_size: float = Field(default=2.0, ge=1, description="least ratio of seen to expected (share: of odds)")
+    slow_windows: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(3, 24, 72), description="window lengths of the slow-burn tests, hours; judged at each full hour"
+    )
+    slow_alarms_per_month: float = Field(
+        default=1.0, gt=0, le=100, description="false alarms that the slow-burn tests may raise in a month, all series"
+    )
+    slow_effect_size: float = Field(default=1.5, ge=1, description="least ratio of seen to expected in a slow burn")
     history_days: int = Field(default=28, ge=1, le=90, description="how far the baseline looks back")
     min_history_hours: int = Field(default=6, ge=1, description="hours with messages before volume alone may fire")
 
@@ -99,7 +107,7 @@ class AlertsSettings(BaseSettings):
     def _split_urls(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value
 
-    @field_validator("windows", "topics", "streams", mode="before")
+    @field_validator("windows", "slow_windows", "topics", "streams", mode="before")
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return _parts(value) if isinstance(value, str) else value
@@ -109,6 +117,13 @@ class AlertsSettings(BaseSettings):
     def _check_windows(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) < 1 or max(value) > LONGEST_WINDOW:
             raise ValueError(f"windows are 1 to {LONGEST_WINDOW} minutes long, and there is at least one")
+        return tuple(sorted(set(value)))
+
+    @field_validator("slow_windows")
+    @classmethod
+    def _check_slow_windows(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1 or max(value) > _LONGEST_SLOW_WINDOW:
+            raise ValueError(f"slow windows are 1 to {_LONGEST_SLOW_WINDOW} hours long, and there is at least one")
         return tuple(sorted(set(value)))
 
 

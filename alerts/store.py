@@ -4,7 +4,7 @@ All of it belongs to one transaction, which the caller opens. Times in the datab
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -71,15 +71,19 @@ def next_minute(connection: Connection, cursor: datetime, window: int) -> dateti
     return None if found is None else max(cursor, found)
 
 
-def read_negatives(connection: Connection, series: Series, start: datetime, end: datetime) -> Sample:
+def read_negatives(
+    connection: Connection, series: Series, start: datetime, end: datetime, *, late: timedelta | None = None
+) -> Sample:
     """Negatives of a series published from `start` up to `end`: one for each content hash, the earliest.
 
     Above 300 of them the lowest hashes are taken: a sample that is fair, the same each time, and not for sale to
-    whoever posts first or most.
+    whoever posts first or most. With `late`, those stored so long after their publication stay out.
     """
     doc, score = documents.c, scores.c
     wanted = [score.counted, score.sentiment == "negative", doc.published_at >= start, doc.published_at < end]
     wanted += [score.published_at >= start, score.published_at < end]
+    if late is not None:
+        wanted.append(doc.received_at <= doc.published_at + late)
     if series.topic != ALL:
         wanted.append(score.topic == series.topic)
     if series.stream != ALL:

@@ -2,6 +2,7 @@
 
 NewsquakeError            1  the work failed
 ├── ExtraMissing          2  an optional package is not installed; the message names the extra that brings it
+├── LabelsInvalid         2  a backtest's labelled windows cannot be read
 └── StackError            1  something of the one-machine stack failed
     ├── ServerError       1  a server did not start or does not answer; the message has its log's last lines
     ├── PortTaken         2  a port that the settings name is in use
@@ -21,6 +22,12 @@ class NewsquakeError(Exception):
 
 class ExtraMissing(NewsquakeError):
     """What is asked for needs an optional package that is not installed."""
+
+    exit_code = 2
+
+
+class LabelsInvalid(NewsquakeError):
+    """Labelled windows are not of the documented shape."""
 
     exit_code = 2
 

@@ -91,7 +91,7 @@ def score_batch(
         if isinstance(score, Exception):
             dead.append(record.dead(Reason.CLASSIFIER, f"the classifier failed: {str(score) or type(score).__name__}"))
         else:
-            documents.append((record, _document(message, score, streams[record.topic])))
+            documents.append((record, scored_document(message, score, streams[record.topic])))
     return ScoredBatch(documents, dead)
 
 
@@ -106,7 +106,8 @@ def _decoded(raw: Sequence[RawMessage], now: datetime) -> tuple[list[tuple[RawMe
     return valid, dead
 
 
-def _document(message: Message, score: Score, stream: Stream) -> ScoredDocument:
+def scored_document(message: Message, score: Score, stream: Stream) -> ScoredDocument:
+    """A message and its score as the writer takes them."""
     return ScoredDocument(
         key=message.key,
         published_at=message.published_at,

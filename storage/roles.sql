@@ -45,7 +45,7 @@ BEGIN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %I TO newsquake_writer', item.relname);
         END LOOP;
         GRANT DELETE ON document_keys, index_queue, stream_progress, sentiment_minute, sentiment_hour, sentiment_day, rules,
-            source_hour, entity_minute, entity_day TO newsquake_writer;
+            source_hour, entity_minute TO newsquake_writer;
         GRANT EXECUTE ON FUNCTION ensure_document_day(date), drop_document_day(date), drop_documents_before_2000(),
             index_documents(integer) TO newsquake_writer;
     END IF;

@@ -15,14 +15,6 @@
            sum(score_sum) AS score_sum
     FROM minutes
     GROUP BY 1, 2, 3, 4
-), entities_by_minute AS MATERIALIZED (
-    SELECT entity, date_bin('1 minute', published_at, '2000-01-01Z') AS bucket, stream, sum(sign)::integer AS n,
-           sum(CASE sentiment WHEN 'negative' THEN sign ELSE 0 END)::integer AS negative,
-           sum(CASE sentiment WHEN 'neutral' THEN sign ELSE 0 END)::integer AS neutral,
-           sum(CASE sentiment WHEN 'positive' THEN sign ELSE 0 END)::integer AS positive,
-           sum(sign * score) AS score_sum
-    FROM changes CROSS JOIN unnest(entities) AS entity
-    GROUP BY 1, 2, 3
 ), raised_day AS (
     INSERT INTO sentiment_day AS total (bucket, topic, stream, lang, n, negative, neutral, positive, score_sum)
     SELECT date_bin('1 day', bucket, '2000-01-01Z'), topic, stream, lang, sum(n), sum(negative), sum(neutral), sum(positive),
@@ -63,24 +55,16 @@
         neutral = total.neutral + excluded.neutral,
         positive = total.positive + excluded.positive,
         score_sum = total.score_sum + excluded.score_sum
-), raised_entity_day AS (
-    INSERT INTO entity_day AS total (bucket, entity, stream, n, negative, neutral, positive, score_sum)
-    SELECT date_bin('1 day', bucket, '2000-01-01Z'), entity, stream, sum(n), sum(negative), sum(neutral), sum(positive),
-           sum(score_sum)
-    FROM entities_by_minute
-    GROUP BY 1, 2, 3
-    ORDER BY 1, 2, 3
-    ON CONFLICT (bucket, entity, stream) DO UPDATE
-    SET n = total.n + excluded.n,
-        negative = total.negative + excluded.negative,
-        neutral = total.neutral + excluded.neutral,
-        positive = total.positive + excluded.positive,
-        score_sum = total.score_sum + excluded.score_sum
 ), raised_entity AS (
     INSERT INTO entity_minute AS total (bucket, entity, stream, n, negative, neutral, positive, score_sum)
-    SELECT bucket, entity, stream, n, negative, neutral, positive, score_sum
-    FROM entities_by_minute
-    ORDER BY entity, bucket, stream
+    SELECT date_bin('1 minute', published_at, '2000-01-01Z'), entity, stream, sum(sign),
+           sum(CASE sentiment WHEN 'negative' THEN sign ELSE 0 END),
+           sum(CASE sentiment WHEN 'neutral' THEN sign ELSE 0 END),
+           sum(CASE sentiment WHEN 'positive' THEN sign ELSE 0 END),
+           sum(sign * score)
+    FROM changes CROSS JOIN unnest(entities) AS entity
+    GROUP BY 1, 2, 3
+    ORDER BY 2, 1, 3
     ON CONFLICT (entity, bucket, stream) DO UPDATE
     SET n = total.n + excluded.n,
         negative = total.negative + excluded.negative,

@@ -114,7 +114,6 @@ sentiment_hour = _rollup("sentiment_hour", "bucket", "topic", "stream", "lang")
 sentiment_day = _rollup("sentiment_day", "bucket", "topic", "stream", "lang")
 source_hour = _rollup("source_hour", "bucket", "source", "stream")
 entity_minute = _rollup("entity_minute", "bucket", "entity", "stream")
-entity_day = _rollup("entity_day", "bucket", "entity", "stream")
 
 stream_progress = Table(
     "stream_progress",

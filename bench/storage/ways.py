@@ -2,7 +2,7 @@
 
 | way | stores | into |
 | --- | --- | --- |
-| `writer` | keys, documents, scores, six rollups, the queue of the indexes; each document once | Newsquake's tables |
+| `writer` | keys, documents, scores, five rollups, the queue of the indexes; each document once | Newsquake's tables |
 | `executemany` | documents and scores, by psycopg's pipelined `executemany` of plain INSERTs | two tables like them |
 | `insertmanyvalues` | the same by SQLAlchemy's INSERT … VALUES of many rows, with RETURNING | two more |
 | `copy` | the same columns by binary COPY: as fast as rows get in from Python | one table without an index |

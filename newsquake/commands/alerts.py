@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from newsquake.commands import alert_channels, alert_hands, alert_rules, alert_silences
+from newsquake.commands.backtest import backtest
 from newsquake.commands.output import AsJson, cell, print_json, show, table
 
 app = typer.Typer(help="Alerts: what fired, and why.", no_args_is_help=True)
+app.command("backtest")(backtest)
 
 
 class State(StrEnum):

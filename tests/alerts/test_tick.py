@@ -116,8 +116,9 @@ def test_history_is_recorded_but_muted_unless_it_is_a_replay(database: Engine) -
 def test_messages_before_the_cursor_open_nothing(database: Engine) -> None:
     ordinary(database)
     evaluate(database)
-    store(database, [document(2000 + number, RUN + number * 2 * MINUTE) for number in range(90)])
-    evaluate(database, settled=END + HOUR)
+    late = [document(2000 + number, RUN + number * 2 * MINUTE) for number in range(90)]
+    store(database, late, received_at=END)
+    evaluate(database, settled=END + 4 * HOUR)
     assert list_alerts(database) == []
 
 

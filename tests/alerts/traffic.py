@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, text
 
 from alerts.assess import Spike
 from alerts.episodes import Book, Change, Examine
@@ -15,7 +15,7 @@ from alerts.evaluate import evaluate
 from alerts.evidence import Confirmed, Document, Evidence, confirm
 from alerts.series import ALL, MINUTE, STREAMS, Counts, Rollups, Series
 from alerts.settings import AlertsSettings
-from storage.tables import documents, models, scores, sentiment_minute, stream_progress
+from storage.tables import documents, models, scores, sentiment_hour, sentiment_minute, stream_progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 TOPICS = ("debt", "energy", "financials", "markets", "metals")
@@ -105,8 +105,15 @@ def document(
     return Document(at, key, name, "comment", author, written, ("Merrowdale Bank",), digest, -0.9)
 
 
-def store(engine: Engine, found: Sequence[Document], *, topic: str = "financials", sentiment: str = "negative") -> None:
-    """Store documents with their scores and rollups, all of one topic and sentiment."""
+def store(
+    engine: Engine,
+    found: Sequence[Document],
+    *,
+    topic: str = "financials",
+    sentiment: str = "negative",
+    received_at: datetime | None = None,
+) -> None:
+    """Store documents with their scores and rollups, all of one topic and sentiment; as they came unless told when."""
     with engine.begin() as connection:
         for day in {item.published_at.date() for item in found}:
             connection.execute(text("SELECT ensure_document_day(:day)"), {"day": day})
@@ -114,7 +121,7 @@ def store(engine: Engine, found: Sequence[Document], *, topic: str = "financials
         if model is None:
             new = insert(models).values(name="test", first_used=MONDAY).returning(models.c.model_id)
             model = connection.execute(new).scalar_one()
-        connection.execute(insert(documents), [_document_row(item) for item in found])
+        connection.execute(insert(documents), [_document_row(item, received_at) for item in found])
         low, high = (0.9, 0.05) if sentiment == "negative" else (0.05, 0.9)
         score = {"model_id": model, "topic": topic, "sentiment": sentiment, "negative": low, "positive": high}
         score |= {"neutral": 0.05, "score": high - low, "confidence": 0.9}
@@ -125,19 +132,23 @@ def store(engine: Engine, found: Sequence[Document], *, topic: str = "financials
 
 def count_again(connection: Connection) -> None:
     """Make the rollups what the stored documents say."""
-    connection.execute(sentiment_minute.delete())
-    minute = func.date_trunc("minute", documents.c.published_at)
+    for table, unit in ((sentiment_minute, "minute"), (sentiment_hour, "hour")):
+        connection.execute(table.delete())
+        _count(connection, table, func.date_trunc(unit, documents.c.published_at, "UTC"))
+
+
+def _count(connection: Connection, table: Table, bucket: ColumnElement[datetime]) -> None:
     kinds = [func.count().filter(scores.c.sentiment == kind) for kind in ("negative", "neutral", "positive")]
     joined = documents.join(
         scores, (documents.c.published_at == scores.c.published_at) & (documents.c.key == scores.c.key)
     )
-    keys = (minute, scores.c.topic, documents.c.stream, documents.c.lang)
+    keys = (bucket, scores.c.topic, documents.c.stream, documents.c.lang)
     query = select(*keys, func.count(), *kinds, func.sum(scores.c.score)).select_from(joined).group_by(*keys)
     columns = ["bucket", "topic", "stream", "lang", "n", "negative", "neutral", "positive", "score_sum"]
-    connection.execute(insert(sentiment_minute).from_select(columns, query))
+    connection.execute(insert(table).from_select(columns, query))
 
 
-def _document_row(item: Document) -> dict[str, object]:
+def _document_row(item: Document, received_at: datetime | None) -> dict[str, object]:
     return {
         "published_at": item.published_at,
         "key": uuid.UUID(item.key),
@@ -150,7 +161,7 @@ def _document_row(item: Document) -> dict[str, object]:
         "author": item.author,
         "entities": list(item.entities),
         "content_hash": item.content_hash,
-        "received_at": item.published_at,
+        "received_at": received_at or item.published_at,
     }
 
 

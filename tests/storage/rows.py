@@ -50,7 +50,6 @@ _KEYS = {
     "sentiment_day": ("day", "topic, stream, lang"),
     "source_hour": ("hour", "source, stream"),
     "entity_minute": ("minute", "entity, stream"),
-    "entity_day": ("day", "entity, stream"),
 }
 ROLLUPS = tuple(_KEYS)
 

@@ -118,7 +118,7 @@ def test_rollups_are_a_recount_whatever_is_delivered_by_whomever(
         connection.execute(
             text(
                 "TRUNCATE document_keys, documents, scores, index_queue, sentiment_minute, sentiment_hour,"
-                " sentiment_day, source_hour, entity_minute, entity_day, models"
+                " sentiment_day, source_hour, entity_minute, models"
             )
         )
 

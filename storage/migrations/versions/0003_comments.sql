@@ -106,15 +106,6 @@ COMMENT ON COLUMN entity_minute.neutral IS 'Neutral ones among them.';
 COMMENT ON COLUMN entity_minute.positive IS 'Positive ones among them.';
 COMMENT ON COLUMN entity_minute.score_sum IS 'Sum of score; divide by n for the mean.';
 
-COMMENT ON TABLE entity_day IS 'Documents per UTC day that name an entity, by stream; like sentiment_day.';
-COMMENT ON COLUMN entity_day.bucket IS 'Start of the UTC day.';
-COMMENT ON COLUMN entity_day.entity IS 'Name or ticker, as the source gave it.';
-COMMENT ON COLUMN entity_day.stream IS 'news or comment.';
-COMMENT ON COLUMN entity_day.n IS 'Documents counted; zero where another model moved them all elsewhere.';
-COMMENT ON COLUMN entity_day.negative IS 'Negative ones among them.';
-COMMENT ON COLUMN entity_day.neutral IS 'Neutral ones among them.';
-COMMENT ON COLUMN entity_day.positive IS 'Positive ones among them.';
-COMMENT ON COLUMN entity_day.score_sum IS 'Sum of score; divide by n for the mean.';
 
 COMMENT ON COLUMN stream_progress.topic IS 'Kafka topic.';
 COMMENT ON COLUMN stream_progress.partition IS 'Partition of the topic.';

@@ -3,7 +3,7 @@
 DROP FUNCTION search_documents, index_documents, search_query, search_terms;
 DROP FUNCTION drop_documents_before_2000, drop_document_day, document_days;
 DROP TABLE index_queue, document_search, document_entities;
-DROP TABLE entity_day, entity_minute, source_hour, sentiment_day;
+DROP TABLE entity_minute, source_hour, sentiment_day;
 
 CREATE OR REPLACE VIEW trend_minute AS
 SELECT bucket, topic, stream, lang, n, negative, neutral, positive,

@@ -275,7 +275,6 @@ CREATE TABLE entity_minute (
     score_sum double precision NOT NULL,
     PRIMARY KEY (entity, bucket, stream)
 );
-CREATE TABLE entity_day (LIKE entity_minute INCLUDING ALL EXCLUDING INDEXES, PRIMARY KEY (bucket, entity, stream));
 CREATE INDEX entity_minute_bucket ON entity_minute USING brin (bucket) WITH (autosummarize = on);
 
 INSERT INTO sentiment_hour
@@ -296,10 +295,6 @@ SELECT date_trunc('minute', published_at, 'UTC'), entity, stream, count(*),
        count(*) FILTER (WHERE sentiment = 'negative'), count(*) FILTER (WHERE sentiment = 'neutral'),
        count(*) FILTER (WHERE sentiment = 'positive'), sum(score)
 FROM documents JOIN scores USING (published_at, key) CROSS JOIN unnest(entities) AS entity GROUP BY 1, 2, 3;
-INSERT INTO entity_day (bucket, entity, stream, n, negative, neutral, positive, score_sum)
-SELECT date_trunc('day', bucket, 'UTC'), entity, stream, sum(n), sum(negative), sum(neutral), sum(positive),
-       sum(score_sum)
-FROM entity_minute GROUP BY 1, 2, 3;
 INSERT INTO index_queue (keys, times)
 SELECT array_agg(key), array_agg(published_at)
 FROM (SELECT key, published_at, (row_number() OVER (ORDER BY published_at DESC) - 1) / 500 AS part FROM documents) AS all_

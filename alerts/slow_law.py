@@ -1,0 +1,178 @@
+"""What is normal for windows of hours: expected counts, their spread, and how alike their messages are.
+
+Expected counts are summed hour by hour; the spread is that of windows of the same length in the history, outbreaks
+weighted down (after Noufaily et al. 2013, doi:10.1002/sim.5595). Pure and vectorised; used by `alerts.slow`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from alerts.baseline import DayGrid, Flags, exposures, robust
+from alerts.series import ALL, Series, stream_totals
+from alerts.spikes import Floats
+
+_RECENCY_DAYS = 14.0
+_OUTBREAK = 2.0  # windows that stand out by more are weighted down in the estimate of the spread
+_PRIOR_WINDOWS = 4.0
+_PRIOR_SPREAD, _PRIOR_CORRELATION, _PRIOR_PAIRS = 0.05, 0.02, 400.0
+_MOST_CORRELATION, _LEAST_CORRELATION = 0.3, 0.003
+_GUARD_HOURS = 24  # hours before the judged one that teach nothing, so that a burn is not its own baseline
+_NEW, _NEW_CORRELATION = 1.0, 0.1  # doubt of a time of day that was seen on half a day only; falls with its square
+_SHARE_MESSAGES = 40.0  # weight of the stream's share against the series' own
+_GAP, _GAP_HOURS = 0.4, 6  # part of the usual traffic in so many hours, below which something is missing
+_HOURS_POOLED = 3  # an hour and its neighbours, see `DayGrid.sums`
+_QUIET_TRAFFIC = 5.0
+_SURGE = 0.15  # doubt that a topic rises as everything else does, where that rises many times over
+
+
+def trailing(values: Floats, length: int) -> Floats:
+    """Sums over the last `length` columns up to and including each one; shape as `values`."""
+    total = np.cumsum(values, axis=-1)
+    total[..., length:] -= total[..., :-length].copy()
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Counts and what was to be expected of them, hour by hour up to the judged one; arrays are [series, hours].
+
+    Hours in which nothing at all arrived have no expectations; `complete` are the usual messages of a series' stream
+    in those hours as well.
+
+    `expected` negatives and `usual` messages are those of full traffic, `exposure` [hours] is the part of it that
+    there was. `kept` are the weights of hours that teach, zero within the last day. `near` [hours] is how many
+    days have taught what is known of an hour's time of day.
+    """
+
+    y: Floats
+    n: Floats
+    expected: Floats
+    usual: Floats
+    complete: Floats
+    exposure: Floats
+    kept: Floats
+    near: Floats
+    totals: tuple[int, ...]
+
+
+def learn(series: tuple[Series, ...], hour: datetime, y: Floats, n: Floats, teaches: Flags, *, days: int) -> History:
+    """Learn from the `days` before `hour`, of whose hours those count that are marked in `teaches`, [series, hours]."""
+    total = series.index(Series(ALL, ALL))
+    active = n[total] > 0
+    age = np.arange(24 * days, 0, -1) / 24
+    weight = np.where(active & (age > _GUARD_HOURS / 24) & teaches, 0.5 ** (age / _RECENCY_DAYS), 0.0)
+    grid = DayGrid(hour, days)
+    profile, exposure = exposures(grid, n[total], weight[total])
+    fitted, _, kept = robust(grid, y, weight, profile, exposure)
+    totals = stream_totals(series)
+    usual = grid.spread(grid.smooth(n, weight, profile, exposure))
+    return History(
+        y,
+        n,
+        expected=np.where(active, np.maximum(grid.spread(fitted), 1e-3), 0.0),
+        usual=usual * active,
+        complete=usual[np.asarray(totals)],
+        exposure=exposure,
+        kept=kept,
+        near=grid.spread(grid.sums(kept))[total] / _HOURS_POOLED,
+        totals=totals,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What is normal for a window; each array is [series]. `part`: of the window that is without gaps."""
+
+    mean: Floats
+    variance: Floats
+    share: Floats
+    concentration: Floats
+    part: Floats
+
+    @classmethod
+    def of(cls, history: History, length: int) -> "Law":
+        """The law of the last `length` hours."""
+        expected = np.maximum(history.expected[:, -length:].sum(axis=1), 0.02)
+        near = history.near[-length:].mean()
+        new = 1 / (near + 0.5)
+        spread = _spread(history, length, expected)
+        factor, part = _traffic(history, length), _whole(history, length)
+        mean = expected * factor
+        surge = (1 - 1 / factor) ** 4
+        variance = mean + mean * mean * (spread * (1 + new) + _NEW * new * new + _SURGE * surge)
+        share = _share(history, length)
+        correlation = _correlation(history, length) + _NEW_CORRELATION * new * new
+        return cls(mean, variance, share, np.maximum(1 / correlation - 1, 1.0), part)
+
+
+def _past(history: History, length: int) -> Floats:
+    """Weights of the windows in the history: overlapping ones are worth one for each length, [series, hours]."""
+    weight = trailing(history.kept, length) / length / length
+    weight[:, : length - 1] = 0
+    return weight
+
+
+def _spread(history: History, length: int, expected: Floats) -> Floats:
+    """Squared coefficient of variation of windows beyond a Poisson law's, outbreaks weighted down."""
+    usual = trailing(history.expected * history.exposure, length)
+    off = trailing(history.y, length) - usual
+    weight = _past(history, length)
+    spread = np.full(expected.shape, _PRIOR_SPREAD)
+    for _ in range(3):
+        deviation = off / np.sqrt(np.maximum(usual + spread[:, np.newaxis] * usual * usual, 0.05))
+        kept = weight / np.maximum(deviation / _OUTBREAK, 1.0) ** 4
+        square = (kept * usual * usual).sum(axis=1) + _PRIOR_WINDOWS * expected * expected
+        excess = (kept * (off * off - usual)).sum(axis=1) + _PRIOR_WINDOWS * _PRIOR_SPREAD * expected * expected
+        spread = np.maximum(excess / square, _PRIOR_SPREAD / 5)
+    return np.asarray(spread, dtype=np.float64)
+
+
+def _traffic(history: History, length: int) -> Floats:
+    """How much busier than usual everything else was, at least 1; see `alerts.assess`."""
+    totals = list(history.totals)
+    whole = np.array([total == row for row, total in enumerate(totals)])
+    window, usual = (part[:, -length:].sum(axis=1) for part in (history.n, history.usual))
+    others = window[totals] - np.where(whole, 0.0, window)
+    expected = usual[totals] - np.where(whole, 0.0, usual)
+    ratio = (others + _QUIET_TRAFFIC) / (np.maximum(expected, 0.0) + _QUIET_TRAFFIC)
+    return np.asarray(np.maximum(ratio, 1.0), dtype=np.float64)
+
+
+def _whole(history: History, length: int) -> Floats:
+    """The part of the window and of the hours before it, by usual traffic, in which no sources were missing."""
+    totals, length = list(history.totals), length + _GAP_HOURS
+    n, usual = (trailing(part, _GAP_HOURS)[:, -length:] for part in (history.n[totals], history.complete))
+    weight = history.complete[:, -length:]
+    whole = n + _QUIET_TRAFFIC / 2 >= _GAP * usual
+    return np.asarray((weight * whole).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9), dtype=np.float64)
+
+
+def _share(history: History, length: int) -> Floats:
+    """Expected share of negatives at the window's hours of the week, little history leaning on the stream's."""
+    totals = list(history.totals)
+    negatives, messages = (part[:, -length:].sum(axis=1) for part in (history.expected, history.usual))
+    taught = (history.kept * history.n).sum(axis=1)
+    stream = (negatives + 1) / (messages + 4)
+    own = negatives / np.maximum(messages, 1e-3)
+    pooled = (taught * np.minimum(own, 1.0) + _SHARE_MESSAGES * stream[totals]) / (taught + _SHARE_MESSAGES)
+    return np.asarray(np.clip(pooled, 0.01, 0.97), dtype=np.float64)
+
+
+def _correlation(history: History, length: int) -> Floats:
+    """How alike messages of one window are (the beta-binomial's), outbreaks weighted down."""
+    y, n, e, m = (trailing(part, length) for part in (history.y, history.n, history.expected, history.usual))
+    p = np.clip(e / np.maximum(m, 1e-3), 0.01, 0.97)
+    whole = trailing((history.exposure >= 1.0).astype(np.float64)[np.newaxis], length) >= length
+    weight = np.where(whole & (n >= 2), _past(history, length), 0.0)
+    off = y - n * p
+    variance = n * p * (1 - p)
+    correlation = np.full(n.shape[0], _PRIOR_CORRELATION)
+    for _ in range(3):
+        deviation = off / np.sqrt(np.maximum(variance * (1 + (n - 1) * correlation[:, np.newaxis]), 0.05))
+        kept = weight / np.maximum(deviation / _OUTBREAK, 1.0) ** 4
+        pairs = (kept * variance * np.maximum(n - 1, 0)).sum(axis=1) + _PRIOR_PAIRS
+        excess = (kept * (off * off - variance)).sum(axis=1) + _PRIOR_PAIRS * _PRIOR_CORRELATION
+        correlation = np.clip(excess / pairs, _LEAST_CORRELATION, _MOST_CORRELATION)
+    return np.asarray(correlation, dtype=np.float64)

@@ -1,0 +1,181 @@
+"""`newsquake alerts backtest`: what production would have alerted about over a stored stream."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.publish import StreamName
+
+if TYPE_CHECKING:
+    from newsquake.backtest.outcome import Verdict
+    from newsquake.backtest.run import Report
+
+_TERMINATED = 143
+
+
+def backtest(
+    files: Annotated[
+        list[Path], typer.Argument(help="JSONL or CSV, plain or gzip; columns as `newsquake publish file` takes them.")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help='JSON of the times at which an alert is right: {"name": [["start", "end"], …]} or a list.'),
+    ] = None,
+    stream: Annotated[StreamName | None, typer.Option(help="Stream for all rows; else each row's own.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of rows that name none.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for scores, so that a second run scores nothing. [~/.cache/newsquake]")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each stream; needs the extra `plot`.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the production evaluation over stored messages and say what it would have alerted about.
+
+    All files are one history, judged in event time by the settings NEWSQUAKE_ALERTS_*. Messages are scored by the
+    classifier (NEWSQUAKE_MODELS_*) once. With --labels: precision, recall, delay and false alerts a week. Times without
+    an offset are UTC. Runs in a PostgreSQL of its own and leaves yours alone.
+    """
+    from alerts.settings import AlertsSettings
+    from models.settings import ModelsSettings
+    from newsquake.backtest.labels import read_labels
+    from newsquake.backtest.run import run
+    from newsquake.backtest.scoring import read_files
+
+    _check_plot(plot)
+    windows = read_labels(labels) if labels else None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    models = ModelsSettings()
+    contents = read_files(files, stream=stream.value if stream else None, source=source, now=datetime.now(UTC))
+    settings, drawn = AlertsSettings(), list[Path]()
+
+    def draw(engine: Any, report: "Report") -> None:
+        if plot is not None:
+            from newsquake.backtest.pictures import draw_streams
+
+            span = (report.start, report.end)
+            drawn.extend(draw_streams(engine, span, report.alerts, windows or [], settings, plot))
+
+    report = run(
+        contents,
+        windows=windows,
+        cache=cache or models.cache_dir / "scores",
+        models=models,
+        alerts=settings,
+        bar=_Bars(shown=not as_json),
+        then=draw,
+    )
+    if as_json:
+        print_json({**msgspec.to_builtins(report), "plots": [str(path) for path in drawn]})
+        return
+    _tell(report)
+    for path in drawn:
+        typer.echo(f"drawn: {path}")
+
+
+def _check_plot(folder: Path | None) -> None:
+    if folder is None:
+        return
+    from newsquake.plots import need_matplotlib
+
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is a file; name a folder", param_hint="--plot")
+    need_matplotlib()
+
+
+class _Bars:
+    """Progress bars with a rate, on stderr where that is a terminal."""
+
+    def __init__(self, *, shown: bool) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._shown = shown and self._console.is_terminal
+
+    @contextmanager
+    def __call__(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, disable=not self._shown) as bars:
+            task = bars.add_task(what, total=total, rate="")
+
+            def advance(number: int) -> None:
+                bars.advance(task, number)
+                speed = bars.tasks[0].finished_speed or bars.tasks[0].speed
+                bars.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+
+            yield advance
+
+
+def _tell(report: "Report") -> None:
+    made = table(f"{len(report.alerts)} alerts", "from (UTC)", "until (UTC)", "topic", "streams", "severity", "test",
+                 ">seen", ">expected", ">p", *(["label"] if report.verdict else []))  # fmt: skip
+    for alert in report.alerts:
+        until = alert.resolved_at
+        cells = [
+            f"{alert.opened_at:%Y-%m-%d %H:%M}",
+            f"{until:%Y-%m-%d %H:%M}" if until else "–",
+            cell(alert.topic),
+            cell(" ".join(alert.streams)),
+            cell(alert.severity),
+            f"{alert.test} {alert.window_minutes} min",
+            f"{alert.observed:,}",
+            f"{alert.expected:.1f}",
+            f"{alert.p_value:.0e}",
+        ]
+        if report.verdict:
+            cells.append(cell(alert.label or "right") if alert.right else "false")
+        made.add_row(*cells)
+    show(made)
+    for rejection in report.rejections:
+        typer.echo(f"rejected: {cell(rejection)}", err=True)
+    if report.rejected > len(report.rejections):
+        typer.echo(f"… and {report.rejected - len(report.rejections):,} more rejected", err=True)
+    typer.echo(
+        f"{report.documents:,} documents, {report.negative:,} negative, in {report.weeks:.1f} weeks from "
+        f"{report.start:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC; "
+        f"{report.alerts_per_week:.2f} alerts a week; {report.newly_scored:,} texts newly scored"
+    )
+    typer.echo(", ".join(f"{what} {seconds:.1f} s" for what, seconds in report.seconds.items()))
+    if report.verdict:
+        _tell_verdict(report.verdict)
+
+
+def _tell_verdict(verdict: "Verdict") -> None:
+    made = table("labelled windows", "name", "from (UTC)", "until (UTC)", "first told (UTC)", ">delay, minutes")
+    for window in verdict.windows:
+        told = "missed" if window.covered else "no documents"
+        made.add_row(
+            cell(window.name),
+            f"{window.start:%Y-%m-%d %H:%M}",
+            f"{window.end:%Y-%m-%d %H:%M}",
+            f"{window.told_at:%Y-%m-%d %H:%M}" if window.told_at else told,
+            "–" if window.delay_minutes is None else f"{window.delay_minutes:,.0f}",
+        )
+    show(made)
+    delay = verdict.median_delay_minutes
+    typer.echo(
+        f"precision {_portion(verdict.precision)}, recall {_portion(verdict.recall)}, "
+        f"median delay {'–' if delay is None else f'{delay:,.0f} minutes'}, "
+        f"{verdict.false_alerts} false alerts, {verdict.false_alerts_per_week:.2f} a week"
+    )
+
+
+def _portion(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
