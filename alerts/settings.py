@@ -20,7 +20,7 @@ class AlertsSettings(BaseSettings):
     Minutes are minutes of event time (`published_at`) except in `max_age_minutes`, which compares event with wall time.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_ALERTS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_ALERTS_", extra="ignore", env_ignore_empty=True)
 
     tick_seconds: float = Field(default=10, gt=0, le=3600, description="wall seconds between evaluations")
     max_lateness_seconds: int = Field(default=120, ge=0, description="how late a message may come and still count")
