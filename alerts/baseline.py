@@ -7,6 +7,7 @@ neither hides the next one nor itself. After Farrington flexible (Noufaily et al
 Shares: a beta distribution around the pooled share, its spread estimated by moments and shrunk to a prior.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +31,9 @@ _PRIOR_SHARE, _SHARE_MESSAGES, _SERIES_MESSAGES = 0.25, 100.0, 20.0
 _PRIOR_CORRELATION, _CORRELATION_PAIRS, _LEAST_CORRELATION, _MOST_CORRELATION = 0.03, 200.0, 0.015, 0.3
 _GAP_HOURS, _GAP, _LEAST_EXPOSURE = 23, 0.6, 0.1
 _MEDIAN_CHI2 = 0.4549
+_LEAST_EXPECTED = 0.02  # negatives an hour
+_FITTED = ("mean", "messages", "dispersion", "doubt", "share", "concentration")
+_BLOCK = 256  # series whose hours fit into a processor's cache together
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,40 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
         days: length of the history.
         guard: hours just before `hour` that are left out, so that a spike in the making is not its own baseline.
     """
+    fitted = wanted | np.array([item.topic == ALL for item in rollups.series])
+    found = {name: np.zeros(fitted.shape) for name in _FITTED}
+    hours = 0
+    for rows in blocks(rollups.series, fitted):
+        hours, *values = _fit(rollups, hour, rows, excluded, days, guard)
+        for name, value in zip(_FITTED, values, strict=True):
+            found[name][rows] = value
+    end = rollups.hour_index(hour)
+    seen = np.asarray(rollups.hour_n[:, end - 24 * days : end - guard].any(axis=1))
+    return Baseline(**found, seen=seen, fitted=fitted, hours=hours)
+
+
+def blocks(series: Sequence[Series], wanted: Flags) -> Iterator[npt.NDArray[np.int64]]:
+    """Places of the `wanted` series, a cacheful at a time; the sums over all topics stand at each block's beginning.
+
+    Whatever leans on those sums finds them in its own block, so that blocks are independent of each other.
+    """
+    whole = np.array([item.topic == ALL for item in series])
+    totals, others = np.flatnonzero(whole), np.flatnonzero(wanted & ~whole)
+    for start in range(0, max(others.size, 1), _BLOCK):
+        yield np.concatenate((totals, others[start : start + _BLOCK]))
+
+
+def _fit(
+    rollups: Rollups, hour: datetime, rows: npt.NDArray[np.int64], excluded: Flags, days: int, guard: int
+) -> tuple[int, Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Hours with any traffic, and the values of one block in the order of `_FITTED`."""
     end = rollups.hour_index(hour)
     span = slice(end - 24 * days, end)
-    fitted = wanted | np.array([item.topic == ALL for item in rollups.series])
-    rows = np.flatnonzero(fitted)
     series = tuple(rollups.series[row] for row in rows)
     total = series.index(Series(ALL, ALL))
     y, n = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_negative, rollups.hour_n))
-    seen = rollups.hour_n[:, span]
     if guard:
         y[:, -guard:] = n[:, -guard:] = 0
-        seen = seen[:, :-guard]
     # An hour in which nothing at all arrived (an outage, a closed feed) says nothing about anyone.
     active = n[total] > 0
     age = np.arange(24 * days, 0, -1) / 24
@@ -85,24 +112,8 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
     near = grid.here(kept)
     backing = np.maximum(near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)), 1.0)
     doubt = dispersion / (np.maximum(mean, 0.02) * backing) + _NEW_HOUR * _SHRINK_HOURS / (near + _SHRINK_HOURS)
-    share, concentration = _shares(series, y, n, kept)
-
-    def everywhere(values: Floats) -> Floats:
-        filled = np.zeros(fitted.shape)
-        filled[rows] = values
-        return filled
-
-    return Baseline(
-        mean=everywhere(mean),
-        messages=everywhere(grid.smooth(n, kept, profile, exposure)[:, grid.weekend, 0]),
-        dispersion=everywhere(dispersion),
-        doubt=everywhere(doubt),
-        share=everywhere(share),
-        concentration=everywhere(concentration),
-        seen=np.asarray(seen.sum(axis=1) > 0),
-        fitted=fitted,
-        hours=int(active.sum()),
-    )
+    messages = grid.smooth(n, kept, profile, exposure)[:, grid.weekend, 0]
+    return int(active.sum()), mean, messages, dispersion, doubt, *_shares(series, y, n, kept)
 
 
 class DayGrid:
@@ -172,15 +183,17 @@ def robust(
     grid: DayGrid, y: Floats, weight: Floats, profile: Floats, exposure: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Expected hourly counts [series, 2, 24], dispersion, and the weights left after outbreaks are weighted down."""
-    kept = weight
+    kept, counts, sixth_exposure = weight, np.cbrt(y * y), exposure ** (1 / 6)
     for _ in range(3):
-        expected = np.maximum(grid.spread(grid.smooth(y, kept, profile, exposure)) * exposure, 0.02)
-        residual = 1.5 * (np.cbrt(y * y) / expected ** (1 / 6) - np.sqrt(expected))
+        # Of the few hours of a week, not of all hours of the history: roots are what costs.
+        sixth = grid.spread(grid.smooth(y, kept, profile, exposure) ** (1 / 6)) * sixth_exposure
+        np.maximum(sixth, _LEAST_EXPECTED ** (1 / 6), out=sixth)
+        residual = 1.5 * (counts / sixth - sixth * sixth * sixth)
         scale = np.sqrt(_median_dispersion(residual, weight))[:, np.newaxis]
         ratio = np.maximum(residual / (scale * _OUTBREAK), 1.0)
         kept = weight / (ratio * ratio)
     fitted = grid.smooth(y, kept, profile, exposure)
-    expected = np.maximum(grid.spread(fitted) * exposure, 0.02)
+    expected = np.maximum(grid.spread(fitted) * exposure, _LEAST_EXPECTED)
     chi2 = (kept * (y - expected) ** 2 / expected).sum(axis=1)
     hours = kept.sum(axis=1)
     dispersion = (chi2 + _PRIOR_DISPERSION * _DISPERSION_HOURS) / (np.maximum(hours - 1, 0) + _DISPERSION_HOURS)

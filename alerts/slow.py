@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from alerts.assess import TESTS, Spike
-from alerts.baseline import Flags
+from alerts.baseline import Flags, blocks
 from alerts.series import ALL, HOUR, MINUTE, Rollups, Series
 from alerts.settings import AlertsSettings
-from alerts.slow_law import History, Law, learn
+from alerts.slow_law import History, Law, above, learn, odds
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
 
 _HOURS_A_MONTH = 720
@@ -50,21 +51,19 @@ def look(rollups: Rollups, hour: datetime, excluded: Flags, told: Flags, setting
     """
     end = rollups.hour_index(hour)
     span = slice(end - 24 * settings.history_days, end)
-    n, y = (counts[:, span].astype(np.float64) for counts in (rollups.hour_n, rollups.hour_negative))
     shortest, longest = settings.slow_windows[0], settings.slow_windows[-1]
-    able = (y[:, -longest:].sum(axis=1) >= settings.min_negative) & (y[:, -shortest:].sum(axis=1) > 0)
+    y = rollups.hour_negative[:, end - longest : end]
+    able = (y.sum(axis=1) >= settings.min_negative) & (y[:, -shortest:].sum(axis=1) > 0)
     if not able.any():
         return Slow()
-    rows = np.flatnonzero(able | np.array([item.topic == ALL for item in rollups.series]))
-    series = tuple(rollups.series[row] for row in rows)
-    history = learn(series, hour, y[rows], n[rows], ~(excluded | told)[rows, span], days=settings.history_days)
-    first = _judge(history, shortest, told[rows, span], settings)
-    burning = first.high & able[rows]
+    rows, history, high = _burning(rollups, hour, able, ~(excluded | told)[:, span], ~told[:, span], settings)
+    burning = high & able[rows]
     if not burning.any():
         return Slow()
-    found = [first, *(_judge(history, length, told[rows, span], settings) for length in settings.slow_windows[1:])]
+    series = history.series
+    found = [_judge(history, length, ~told[rows, span], settings) for length in settings.slow_windows]
     best = np.where(burning, np.minimum.reduce([part.corrected.min(axis=0) for part in found]), 1.0)
-    tests = int((n.sum(axis=1) > 0).sum())
+    tests = int(rollups.hour_n[:, span].any(axis=1).sum())
     limit = float(benjamini_hochberg(best[:, np.newaxis], np.array([tests]), _LEVEL)[0])
     fires = [
         part.spike(series[row], hour - MINUTE, test, row, limit, settings.slow_effect_size)
@@ -74,6 +73,31 @@ def look(rollups: Rollups, hour: datetime, excluded: Flags, told: Flags, setting
     fires.sort(key=lambda spike: (spike.series.topic == ALL, spike.corrected, *spike.series, spike.window, spike.test))
     still = burning & _recently(history)
     return Slow(tuple(fires), frozenset(series[row] for row in np.flatnonzero(still)))
+
+
+def _burning(
+    rollups: Rollups, hour: datetime, able: Flags, teaches: Flags, quiet: Flags, settings: AlertsSettings
+) -> tuple[npt.NDArray[np.int64], History, Flags]:
+    """Places and history of the sums over all topics and of the series whose shortest window is high; and which are.
+
+    Few series are above the usual at all: of the others the spread need not be measured.
+    """
+    end, shortest = rollups.hour_index(hour), settings.slow_windows[0]
+    span = slice(end - 24 * settings.history_days, end)
+    found: list[tuple[npt.NDArray[np.int64], History, Flags]] = []
+    for rows in blocks(rollups.series, able):
+        n, y = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_n, rollups.hour_negative))
+        series = tuple(rollups.series[row] for row in rows)
+        whole = np.array([item.topic == ALL for item in series])
+        history = learn(series, hour, y, n, teaches[rows], days=settings.history_days)
+        out = np.flatnonzero(above(history, shortest, _HIGH_EFFECT) | whole)
+        history = history.only(out)
+        high = _judge(history, shortest, quiet[rows[out]], settings).high
+        kept = high | whole[out] if not found else high & ~whole[out]
+        found.append((rows[out][kept], history.only(np.flatnonzero(kept)), high[kept]))
+    rows = np.concatenate([part for part, _, _ in found])
+    history = History.together([part for _, part, _ in found])
+    return rows, history, np.concatenate([part for _, _, part in found])
 
 
 def _recently(history: History) -> Flags:
@@ -118,13 +142,13 @@ class _Judged:
         )
 
 
-def _judge(history: History, length: int, told: Flags, settings: AlertsSettings) -> _Judged:
+def _judge(history: History, length: int, quiet: Flags, settings: AlertsSettings) -> _Judged:
     """Both tests for the last `length` hours of each series; those that were told of or have no history stay out."""
     seen, messages = (part[:, -length:].sum(axis=1) for part in (history.y, history.n))
     law = Law.of(history, length)
-    judged = ~told[:, -length:].any(axis=1) & ((history.kept > 0).sum(axis=1) >= max(length, _TAUGHT_HOURS))
+    judged = quiet[:, -length:].all(axis=1) & ((history.kept > 0).sum(axis=1) >= max(length, _TAUGHT_HOURS))
     portion = seen / np.maximum(messages, 1)
-    effects = (seen / law.mean, _odds(portion) / _odds(law.share))
+    effects = (seen / law.mean, odds(portion) / odds(law.share))
     gates = (portion >= law.share, (seen > np.maximum(law.mean, messages * law.share)) & (law.part >= _WHOLE))
     tails = (
         negative_binomial_tail(seen, law.mean, law.variance),
@@ -139,7 +163,3 @@ def _judge(history: History, length: int, told: Flags, settings: AlertsSettings)
     chances = _HOURS_A_MONTH * _OVERLAP / length * len(settings.slow_windows) * len(TESTS)
     corrected = np.minimum(p_values * (chances * _LEVEL / settings.slow_alarms_per_month), 1.0)
     return _Judged(length, seen, messages, law, p_values, corrected, high)
-
-
-def _odds(share: Floats) -> Floats:
-    return np.asarray(share / np.maximum(1 - share, 1e-3), dtype=np.float64)

@@ -4,10 +4,12 @@ Expected counts are summed hour by hour; the spread is that of windows of the sa
 weighted down (after Noufaily et al. 2013, doi:10.1002/sim.5595). Pure and vectorised; used by `alerts.slow`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from alerts.baseline import DayGrid, Flags, exposures, robust
 from alerts.series import ALL, Series, stream_totals
@@ -25,6 +27,9 @@ _GAP, _GAP_HOURS = 0.4, 6  # part of the usual traffic in so many hours, below w
 _HOURS_POOLED = 3  # an hour and its neighbours, see `DayGrid.sums`
 _QUIET_TRAFFIC = 5.0
 _SURGE = 0.15  # doubt that a topic rises as everything else does, where that rises many times over
+
+
+_OF_SERIES = ("y", "n", "expected", "usual", "complete", "kept")
 
 
 def trailing(values: Floats, length: int) -> Floats:
@@ -54,7 +59,24 @@ class History:
     exposure: Floats
     kept: Floats
     near: Floats
-    totals: tuple[int, ...]
+    series: tuple[Series, ...]
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """For each series the place of its stream's sum over all topics."""
+        return stream_totals(self.series)
+
+    def only(self, rows: npt.NDArray[np.int64]) -> "History":
+        """The history of these series."""
+        parts = {name: getattr(self, name)[rows] for name in _OF_SERIES}
+        return History(**parts, exposure=self.exposure, near=self.near, series=tuple(self.series[row] for row in rows))
+
+    @staticmethod
+    def together(parts: Sequence["History"]) -> "History":
+        """The histories of several blocks as one."""
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_SERIES}
+        series = tuple(item for part in parts for item in part.series)
+        return History(**joined, exposure=parts[0].exposure, near=parts[0].near, series=series)
 
 
 def learn(series: tuple[Series, ...], hour: datetime, y: Floats, n: Floats, teaches: Flags, *, days: int) -> History:
@@ -66,18 +88,17 @@ def learn(series: tuple[Series, ...], hour: datetime, y: Floats, n: Floats, teac
     grid = DayGrid(hour, days)
     profile, exposure = exposures(grid, n[total], weight[total])
     fitted, _, kept = robust(grid, y, weight, profile, exposure)
-    totals = stream_totals(series)
     usual = grid.spread(grid.smooth(n, weight, profile, exposure))
     return History(
         y,
         n,
         expected=np.where(active, np.maximum(grid.spread(fitted), 1e-3), 0.0),
         usual=usual * active,
-        complete=usual[np.asarray(totals)],
+        complete=usual[np.asarray(stream_totals(series))],
         exposure=exposure,
         kept=kept,
         near=grid.spread(grid.sums(kept))[total] / _HOURS_POOLED,
-        totals=totals,
+        series=series,
     )
 
 
@@ -94,7 +115,7 @@ class Law:
     @classmethod
     def of(cls, history: History, length: int) -> "Law":
         """The law of the last `length` hours."""
-        expected = np.maximum(history.expected[:, -length:].sum(axis=1), 0.02)
+        expected = _expected(history, length)
         near = history.near[-length:].mean()
         new = 1 / (near + 0.5)
         spread = _spread(history, length, expected)
@@ -105,6 +126,22 @@ class Law:
         share = _share(history, length)
         correlation = _correlation(history, length) + _NEW_CORRELATION * new * new
         return cls(mean, variance, share, np.maximum(1 / correlation - 1, 1.0), part)
+
+
+def above(history: History, length: int, effect: float) -> Flags:
+    """Which series' last `length` hours are above the usual by this ratio, in number or in odds, [series]."""
+    seen, messages = (part[:, -length:].sum(axis=1) for part in (history.y, history.n))
+    mean, portion = _expected(history, length) * _traffic(history, length), seen / np.maximum(messages, 1)
+    return np.asarray((seen >= effect * mean) | (odds(portion) >= effect * odds(_share(history, length))))
+
+
+def odds(share: Floats) -> Floats:
+    """Chances for against chances against."""
+    return np.asarray(share / np.maximum(1 - share, 1e-3), dtype=np.float64)
+
+
+def _expected(history: History, length: int) -> Floats:
+    return np.asarray(np.maximum(history.expected[:, -length:].sum(axis=1), 0.02), dtype=np.float64)
 
 
 def _past(history: History, length: int) -> Floats:
