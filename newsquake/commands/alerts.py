@@ -8,9 +8,11 @@ import typer
 from newsquake.commands import alert_channels, alert_hands, alert_rules, alert_silences
 from newsquake.commands.backtest import backtest
 from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.score_series import score_series
 
 app = typer.Typer(help="Alerts: what fired, and why.", no_args_is_help=True)
 app.command("backtest")(backtest)
+app.command("score-series")(score_series)
 
 
 class State(StrEnum):
