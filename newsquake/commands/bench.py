@@ -204,6 +204,37 @@ def backlog(
     _tell(document, backlog_tables, backlog_remarks, as_json=as_json)
 
 
+@app.command()
+def spikes(
+    series: Annotated[
+        Path | None, typer.Option(help="Folder of `timestamp,value` CSV files, plain or gzip, with windows.json.")
+    ] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Also false alerts against delay, on generated counts by minute.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, max=1_000, help="Generated series, of eight weeks each.")] = 20,
+    watched: Annotated[
+        int, typer.Option(min=0, max=50_000, help="Also time a minute's evaluation of so many series; 0: don't.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score the volume test on labelled count series by the Numenta Anomaly Benchmark's rules, beside named peers.
+
+    One threshold for all series, the best one, for everyone alike. windows.json maps each series' name to
+    pairs of first and last time stamp. Generated series take some six seconds each; it takes 110 of them to tell what
+    one false alert a month of 100 series means. They alone are what runs without options.
+    """
+    from bench.spikes.run import Request, run
+    from bench.spikes.tables import remarks, tables
+    from models.progress import TrainingProgress
+
+    alone = series is None and not watched
+    request = Request(series=series, synthetic=count if synthetic or alone else 0, watched=watched)
+    with TrainingProgress(Console(stderr=True)) as progress:
+        document = run(request, progress.stage)
+    _tell(document, tables, remarks, as_json=as_json)
+
+
 def _tell(document: Document, tables: Tables, remarks: Remarks, *, as_json: bool) -> None:
     """Print a run's document, for machines or for people."""
     if as_json:
