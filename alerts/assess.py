@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.baseline import Baseline
-from alerts.series import ALL, HOUR, MINUTE, Counts, Rollups, Series, stream_totals, window_sums
+from alerts.series import HOUR, MINUTE, Counts, Rollups, Series, floor_hour, stream_totals, window_sums
 from alerts.settings import AlertsSettings
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
 
@@ -92,7 +92,8 @@ def assess(rollups: Rollups, windows: Windows, baseline: Baseline, columns: slic
     p_values, high = _judge(seen, messages, law, baseline, row, settings)
     where = _Where(window, row, minute)
     start = rollups.first_minute + columns.start * MINUTE
-    tests = (baseline.seen[:, np.newaxis] | (n[-1] > 0)).sum(axis=0)
+    hour = floor_hour(start)
+    tests = rollups.tests(hour, (baseline.seen[:, np.newaxis] | (n[-1] > 0)).sum(axis=0))
     found = Hour()
     for index in np.flatnonzero(high):
         found.high.setdefault(start + int(minute[index]) * MINUTE, set()).add(rollups.series[row[index]])
@@ -124,9 +125,9 @@ def assess(rollups: Rollups, windows: Windows, baseline: Baseline, columns: slic
     return found
 
 
-def _strength(spike: Spike) -> tuple[bool, float, str, str, int, str]:
+def _strength(spike: Spike) -> tuple[bool, float, str, str, str, int, str]:
     """Concrete topics before all topics, then the least likely first; the rest makes the order total."""
-    return (spike.series.topic == ALL, spike.p_value, *spike.series, spike.window, spike.test)
+    return (spike.series.whole, spike.p_value, *spike.series, spike.window, spike.test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def _traffic(rollups: Rollups, n: Counts, baseline: Baseline, lengths: tuple[int
     else is the other topics in its streams; of all topics it is their own traffic, which leaves them the share test.
     """
     totals = np.array(stream_totals(rollups.series))
-    whole = np.array([item.topic == ALL for item in rollups.series])
+    whole = np.array([item.whole for item in rollups.series])
     hours = (np.asarray(lengths, dtype=np.float64) * (MINUTE / HOUR))[:, np.newaxis, np.newaxis]
     others = n[:, totals] - np.where(whole[:, np.newaxis], 0, n)
     usual = baseline.messages[totals] - np.where(whole, 0.0, baseline.messages)

@@ -67,7 +67,7 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
         days: length of the history.
         guard: hours just before `hour` that are left out, so that a spike in the making is not its own baseline.
     """
-    fitted = wanted | np.array([item.topic == ALL for item in rollups.series])
+    fitted = wanted | np.array([item.whole for item in rollups.series])
     found = {name: np.zeros(fitted.shape) for name in _FITTED}
     hours = 0
     for rows in blocks(rollups.series, fitted):
@@ -84,7 +84,7 @@ def blocks(series: Sequence[Series], wanted: Flags) -> Iterator[npt.NDArray[np.i
 
     Whatever leans on those sums finds them in its own block, so that blocks are independent of each other.
     """
-    whole = np.array([item.topic == ALL for item in series])
+    whole = np.array([item.whole for item in series])
     totals, others = np.flatnonzero(whole), np.flatnonzero(wanted & ~whole)
     for start in range(0, max(others.size, 1), _BLOCK):
         yield np.concatenate((totals, others[start : start + _BLOCK]))

@@ -16,10 +16,11 @@ from alerts.channels import channel_labels
 from alerts.episodes import Episode, told_again
 from alerts.lifecycle import Due, Standing, Telling, Verdict, due
 from alerts.rules import DEFAULT, Rule, owner
-from alerts.series import MINUTE, Series
+from alerts.series import ALL, MINUTE
 from alerts.settings import AlertsSettings
 from alerts.silences import read_silences
 from alerts.standings import read_standings
+from alerts.views import view_of
 from storage.tables import alert_cursor, alerts
 
 
@@ -35,7 +36,7 @@ def wind(engine: Engine, settings: AlertsSettings, rules: Sequence[Rule], now: d
             assert reached is not None
             standing = replace(stored, calm=reached - stored.last_seen_at)
             episode = _episode(connection, standing)
-            rule = owner(rules, Series(episode.topic, episode.stream)) or DEFAULT
+            rule = owner(rules, episode.leading, episode.part) or DEFAULT
             telling = Telling(rule, silences, channel_labels(settings), settings, now)
             for step in due(standing, telling):
                 _take(connection, step, standing, episode, telling, reached)
@@ -67,7 +68,8 @@ def _take(
 def _latest(connection: Connection, episode: Episode, reached: datetime) -> dict[str, Any]:
     """The counts of the episode's leading series in a window that ends with the newest minute evaluated."""
     start = reached - episode.window * MINUTE
-    messages, negatives = store.count(connection, Series(episode.topic, episode.stream), start, reached)
+    view = view_of(episode.part, () if episode.entity == ALL else (episode.entity,))
+    messages, negatives = view.count(connection, episode.leading, start, reached)
     return {
         "until": reached.isoformat(),
         "window_minutes": episode.window,

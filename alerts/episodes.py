@@ -6,7 +6,8 @@ headlines and in all topics together is one episode. It ends once all its series
 all topics together) open a new one only if they are clearly worse: half as many negatives again as at the old peak.
 
 Each rule has a book of its own. An episode of one rule inhibits all topics together under the rules after it: what is
-told of a topic is not told again of the sum that the topic is part of.
+told of a topic is not told again of the sum that the topic is part of. Nor is it told again of a name, where most of
+what is said about the name is of that topic, unless the name's alert is the graver one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from alerts.assess import Spike
 from alerts.evidence import Confirmed, critical
-from alerts.series import ALL, Series
+from alerts.series import ALL, EVERYTHING, Part, Series
 from alerts.settings import AlertsSettings
 
 Kind = Literal["fired", "joined", "worsened", "resolved", "released", "repeated", "escalated"]
@@ -55,10 +56,28 @@ class Episode:
     peak: int
     members: list[Member] = field(default_factory=list)
     reasons: dict[str, Any] = field(default_factory=dict)
+    entity: str = ALL
+    rule: str = "default"
+    part: Part = EVERYTHING
+
+    @property
+    def leading(self) -> Series:
+        """The series that it is named after."""
+        return Series(self.topic, self.stream, self.entity)
+
+    @property
+    def series(self) -> list[Series]:
+        """Its members' series."""
+        return [member.series for member in self.members]
+
+    @property
+    def subjects(self) -> set[tuple[str, str]]:
+        """Its topics and names; empty where only everything together stood out."""
+        return {member.series.about for member in self.members if not member.series.whole}
 
     @property
     def topics(self) -> set[str]:
-        """Its concrete topics; empty where only all topics together stood out."""
+        """Its concrete topics."""
         return {member.series.topic for member in self.members} - {ALL}
 
     def has(self, series: Series) -> bool:
@@ -83,9 +102,12 @@ class Change:
 class Book:
     """All the state of a rule: the open episode and those that ended lately. Read from and written to the database.
 
-    `others` are episodes of the rules before it, already evaluated further than the minute in question.
+    `others` are episodes of the rules before it, already evaluated further than the minute in question. `part` is what
+    the rule counts.
     """
 
+    rule: str = "default"
+    part: Part = EVERYTHING
     current: Episode | None = None
     ended: list[Episode] = field(default_factory=list)
     others: list[Episode] = field(default_factory=list)
@@ -117,7 +139,7 @@ def step(
     episode = book.current
     if episode is None:
         return _open(book, minute, fires, examine, settings)
-    changes = _join(episode, minute, fires, examine)
+    changes = _join(book, episode, minute, fires, examine, settings)
     if any(member.series in high for member in episode.members):
         episode.last_seen_at = minute
         episode.peak = max(episode.peak, peak)
@@ -137,8 +159,8 @@ def _open(
     for index, spike in enumerate(fires):
         confirmed = examine(spike)
         if confirmed is not None and _may_open(book, confirmed, minute, settings):
-            episode = book.current = _episode(confirmed, critical(confirmed, settings))
-            joined = _join(episode, minute, fires[index + 1 :], examine)
+            episode = book.current = _episode(book, confirmed, critical(confirmed, settings))
+            joined = _join(book, episode, minute, fires[index + 1 :], examine, settings)
             fired = Change("fired", minute, episode, True, _detail(episode, confirmed))
             return [fired, *(replace(change, notify=False) for change in joined)]
     return []
@@ -147,36 +169,57 @@ def _open(
 def _may_open(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
     """Whether no episode that ended within the cool-down stands in the way, nor one of a rule before this one."""
     cooldown = timedelta(minutes=settings.cooldown_minutes)
-    if confirmed.series.topic == ALL and any(_inhibits(other, minute, cooldown) for other in book.others):
+    if _told_elsewhere(book, confirmed, minute, settings):
         return False
     for old in book.ended:
         if old.resolved_at is None or minute - old.resolved_at >= cooldown:
             continue
-        same = confirmed.series.topic in old.topics or ALL in (confirmed.series.topic, old.topic)
+        same = confirmed.series.about in old.subjects or confirmed.series.whole or old.leading.whole
         if same and confirmed.evidence.effective < _CLEARLY_WORSE * old.peak:
             return False
     return True
 
 
-def _inhibits(other: Episode, minute: datetime, cooldown: timedelta) -> bool:
-    return other.opened_at <= minute and (other.resolved_at is None or minute < other.resolved_at + cooldown)
+def _told_elsewhere(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
+    """Whether an episode of a rule before this one tells of it already."""
+    cooldown = timedelta(minutes=settings.cooldown_minutes)
+    return any(
+        other.opened_at <= minute
+        and (other.resolved_at is None or minute < other.resolved_at + cooldown)
+        and _tells_of(other, confirmed, settings)
+        for other in book.others
+    )
 
 
-def _join(episode: Episode, minute: datetime, fires: Sequence[Spike], examine: Examine) -> list[Change]:
-    """Take in every series that newly fires; only a new concrete topic is worth a message."""
+def _tells_of(other: Episode, confirmed: Confirmed, settings: AlertsSettings) -> bool:
+    if confirmed.series.entity == ALL:
+        return confirmed.series.whole
+    lesser = other.severity == "critical" or not critical(confirmed, settings)
+    return lesser and confirmed.evidence.mostly_of(other.topics)
+
+
+def _join(
+    book: Book,
+    episode: Episode,
+    minute: datetime,
+    fires: Sequence[Spike],
+    examine: Examine,
+    settings: AlertsSettings,
+) -> list[Change]:
+    """Take in every series that newly fires; only a new topic or name is worth a message."""
     changes: list[Change] = []
     for spike in fires:
         if episode.has(spike.series):
             continue
         confirmed = examine(spike)
         if confirmed is not None:
-            topic = spike.series.topic
-            new = topic != ALL and topic not in episode.topics
+            new = not spike.series.whole and spike.series.about not in episode.subjects
             episode.members.append(Member(spike.series, minute))
             episode.last_seen_at = minute
-            if new and episode.topic == ALL:
-                episode.topic, episode.stream = spike.series
-            changes.append(Change("joined", minute, episode, new, _detail(episode, confirmed)))
+            if new and episode.leading.whole:
+                episode.topic, episode.stream, episode.entity = spike.series
+            worth = new and not _told_elsewhere(book, confirmed, minute, settings)
+            changes.append(Change("joined", minute, episode, worth, _detail(episode, confirmed)))
     return changes
 
 
@@ -201,7 +244,7 @@ def told_again(kind: Kind, at: datetime, episode: Episode, now: dict[str, Any]) 
     return Change(kind, at, episode, True, {**_detail(episode), "now": now})
 
 
-def _episode(confirmed: Confirmed, is_critical: bool) -> Episode:
+def _episode(book: Book, confirmed: Confirmed, is_critical: bool) -> Episode:
     spike, evidence = confirmed.spike, confirmed.evidence
     return Episode(
         alert_id=None,
@@ -221,7 +264,10 @@ def _episode(confirmed: Confirmed, is_critical: bool) -> Episode:
         contents=evidence.contents,
         peak=spike.observed,
         members=[Member(spike.series, spike.minute)],
-        reasons=reasons(confirmed),
+        reasons=reasons(confirmed, book.part),
+        entity=spike.series.entity,
+        rule=book.rule,
+        part=book.part,
     )
 
 
@@ -231,7 +277,7 @@ def _describe(episode: Episode, confirmed: Confirmed) -> None:
     episode.test, episode.window = spike.test, spike.window
     episode.expected, episode.messages, episode.p_value = spike.expected, spike.messages, confirmed.p_value
     episode.observed, episode.sources, episode.contents = evidence.effective, evidence.sources, evidence.contents
-    episode.reasons = reasons(confirmed)
+    episode.reasons = reasons(confirmed, episode.part)
 
 
 def _detail(episode: Episode, confirmed: Confirmed | None = None) -> dict[str, Any]:
@@ -242,17 +288,23 @@ def _detail(episode: Episode, confirmed: Confirmed | None = None) -> dict[str, A
         "last_seen_at": episode.last_seen_at.isoformat(),
         "topics": list(dict.fromkeys(member.series.topic for member in episode.members)),
         "streams": sorted({member.series.stream for member in episode.members}),
+        "entities": list(dict.fromkeys(m.series.entity for m in episode.members if m.series.entity != ALL)),
+        "languages": list(episode.part.languages),
+        "source_patterns": list(episode.part.sources),
         "peak": episode.peak,
-        "window": episode.reasons if confirmed is None else reasons(confirmed),
+        "window": episode.reasons if confirmed is None else reasons(confirmed, episode.part),
     }
 
 
-def reasons(confirmed: Confirmed) -> dict[str, Any]:
+def reasons(confirmed: Confirmed, part: Part = EVERYTHING) -> dict[str, Any]:
     """Why, in JSON types: the window, the counts, the p-value, sources, entities and worst documents."""
     spike, evidence = confirmed.spike, confirmed.evidence
     return {
         "topic": spike.series.topic,
         "stream": spike.series.stream,
+        "entity": spike.series.entity,
+        "languages": list(part.languages),
+        "source_patterns": list(part.sources),
         "minute": spike.minute.isoformat(),
         "window_minutes": spike.window,
         "test": spike.test,
@@ -265,6 +317,7 @@ def reasons(confirmed: Confirmed) -> dict[str, Any]:
         "contents": evidence.contents,
         "sources": evidence.by_source,
         "entities": evidence.entities,
+        "topics": evidence.topics,
         "worst": [
             {
                 "published_at": document.published_at.isoformat(),

@@ -5,9 +5,10 @@ since the last tick and writes alerts, events, notifications and the cursor in o
 late or often ticks come, and whatever dies between them, the result is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Engine
@@ -20,12 +21,13 @@ from alerts.episodes import Book, Change, Episode, Examine, step
 from alerts.evidence import Confirmed, Evidence, confirm, weigh
 from alerts.lifecycle import Telling
 from alerts.rules import DEFAULT, Rule, owner
-from alerts.series import ALL, HOUR, MINUTE, Rollups, Series, assemble, floor_hour, read_hours, read_minutes
+from alerts.series import ALL, EVERYTHING, HOUR, MINUTE, Rollups, Series, assemble, floor_hour
 from alerts.settings import AlertsSettings
 from alerts.silences import read_silences
 from alerts.slow import Slow
 from alerts.slow import look as look_slowly
-from alerts.usual import Usual, genuine_part, negatives, references, usual_sources
+from alerts.usual import Usual, genuine_part, references
+from alerts.views import View
 from alerts.watermark import settled_until
 
 _TEACHES_AFTER = timedelta(hours=24)  # an episode that lasts longer is the new normal
@@ -108,8 +110,8 @@ def _told(rollups: Rollups, hour: datetime, book: Book) -> Flags:
             continue
         first = rollups.hour_index(floor_hour(episode.opened_at - episode.window * MINUTE))
         last = rollups.hour_index(floor_hour(episode.resolved_at)) + 1
-        topics = {member.series.topic for member in episode.members} | {ALL}
-        touched = [series.topic in topics for series in rollups.series]
+        about = {member.series.about for member in episode.members} | {(ALL, ALL)}
+        touched = [series.about in about for series in rollups.series]
         told[np.array(touched), max(first, 0) : max(last, 0)] = True
     return told
 
@@ -125,28 +127,39 @@ def _taught_nothing(rollups: Rollups, hour: datetime, book: Book, settings: Aler
         until = min(until, episode.opened_at + _TEACHES_AFTER)
         first = rollups.hour_index(floor_hour(episode.opened_at - max(settings.windows) * MINUTE))
         last = rollups.hour_index(floor_hour(until)) + 1
-        topics = {member.series.topic for member in episode.members if member.since < hour} | {ALL}
-        touched = [series.topic in topics for series in rollups.series]
+        about = {member.series.about for member in episode.members if member.since < hour} | {(ALL, ALL)}
+        touched = [series.about in about for series in rollups.series]
         excluded[np.array(touched), max(first, 0) : max(last, 0)] = True
     return excluded
 
 
-def load(connection: Connection, start: datetime, end: datetime, book: Book, settings: AlertsSettings) -> Rollups:
+def load(
+    connection: Connection, view: View, start: datetime, end: datetime, book: Book, settings: AlertsSettings
+) -> Rollups:
     """The rollups that `evaluate` needs for these minutes; history only where some window could matter."""
     first, last = start - (max(settings.windows) - 1) * MINUTE, end - MINUTE
-    minutes = read_minutes(connection, first, last)
-    bounds = {"first_minute": first, "last_minute": last}
-    rollups = assemble(minutes, [], **bounds, days=settings.history_days)
+    a_full_hour = floor_hour(last) >= start
     floor = settings.min_negative if book.current is None else low_floor(settings)
-    a_full_hour = floor_hour(end - MINUTE) >= start
+    # Windows of hours want a negative within the shortest of them.
+    since, recent = (
+        min(first, start - hours * HOUR) for hours in (settings.slow_windows[-1], settings.slow_windows[0])
+    )
+    names = view.names(connection, since if a_full_hour else first, end, floor, recent if a_full_hour else first)
+    if names is not None and book.current is not None:
+        names = sorted({*names, *(series.entity for series in book.current.series)} - {ALL})
+    minutes = view.minutes(connection, first, end, names)
+    bounds: dict[str, Any] = {"first_minute": first, "last_minute": last, "of_names": view.of_names}
+    rollups = assemble(minutes, [], **bounds, days=settings.history_days)
     calm = book.current is None and not a_full_hour
-    if calm and Windows(rollups, settings.windows).busiest.max(initial=0) < floor:
+    if calm and (
+        (names is not None and not names) or Windows(rollups, settings.windows).busiest.max(initial=0) < floor
+    ):
         return rollups
-    hours = read_hours(connection, rollups.first_hour, floor_hour(end))
-    return assemble(minutes, hours, **bounds, days=settings.history_days)
+    hours = view.hours(connection, rollups.first_hour, floor_hour(end), names)
+    return assemble(minutes, hours, **bounds, days=settings.history_days, known=view.known(connection))
 
 
-def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
+def examiner(connection: Connection, view: View, settings: AlertsSettings) -> Examine:
     """The second stage of the tests, reading the messages behind a spike; each window is read once.
 
     A window of hours looks back on minutes that were judged long ago: what was filled in later pages nobody, except
@@ -158,7 +171,7 @@ def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
     at: list[datetime] = []
 
     def examine(spike: Spike) -> Confirmed | None:
-        if not settings.watches(*spike.series):
+        if not settings.watches(spike.series.topic, spike.series.stream):
             return None
         if at != [spike.minute]:
             known.clear()
@@ -167,25 +180,25 @@ def examiner(connection: Connection, settings: AlertsSettings) -> Examine:
             at[:] = [spike.minute]
         window = (spike.series, spike.window)
         if window not in usual:
-            usual[window] = _usual(connection, *window, floor_hour(spike.minute))
+            usual[window] = _usual(connection, view, *window, floor_hour(spike.minute))
         if window not in known:
             end = spike.minute + MINUTE
             late = None if settings.replay or spike.window <= max(settings.windows) else too_late
             start = end - spike.window * MINUTE
-            sample = store.read_negatives(connection, spike.series, start, end, late=late)
+            sample = store.read_negatives(connection, view, spike.series, start, end, late=late)
             known[window] = weigh(sample, usual[window])
         return confirm(spike, known[window], settings, usual[window])
 
     return examine
 
 
-def _usual(connection: Connection, series: Series, minutes: int, hour: datetime) -> Usual:
+def _usual(connection: Connection, view: View, series: Series, minutes: int, hour: datetime) -> Usual:
     """Who usually writes, and how much is usually copied, as known when `hour` began."""
     contents = seen = 0
     for start, end in references(hour, minutes):
-        contents += weigh(store.read_negatives(connection, series, start, end)).contents
-        seen += negatives(connection, series, start, end)
-    return Usual(usual_sources(connection, series.stream, hour), genuine_part(contents, seen))
+        contents += weigh(store.read_negatives(connection, view, series, start, end)).contents
+        seen += view.count(connection, series, start, end)[1]
+    return Usual(view.source_parts(connection, series.stream, hour), genuine_part(contents, seen))
 
 
 def tick(
@@ -240,17 +253,33 @@ def _chunk(connection: Connection, settings: AlertsSettings, rules: Sequence[Rul
         start = store.next_minute(connection, cursor, longest) or settled
     end = min(settled, start + settings.chunk_minutes * MINUTE)
     silences = read_silences(connection, now)
-    before: list[Episode] = []
     changes = 0
-    for rule in rules if start < end else ():
-        book = books[rule.name]
-        book.others = list(before)
-        found = _judge(connection, rules, rule, book, start, end, settings)
-        store.save(connection, book, found, Telling(rule, silences, channel_labels(settings), settings, now))
-        before += [*book.ended, *([book.current] if book.current else [])]
+    for rule, found in advance(connection, rules, books, start, end, settings) if start < end else ():
+        telling = Telling(rule, silences, channel_labels(settings), settings, now)
+        store.save(connection, books[rule.name], found, telling)
         changes += len(found)
     store.move_cursor(connection, end)
     return Summary((end - cursor) // MINUTE, end, changes)
+
+
+def advance(
+    connection: Connection,
+    rules: Sequence[Rule],
+    books: Mapping[str, Book],
+    start: datetime,
+    end: datetime,
+    settings: AlertsSettings,
+) -> Iterator[tuple[Rule, list[Change]]]:
+    """What each rule makes of the minutes from `start` up to, not including, `end`; advances its book, by its name.
+
+    Rules know the episodes of those before them, but for rules of a part of the messages, which stand alone.
+    """
+    before: list[Episode] = []
+    for rule in rules:
+        book, alone = books[rule.name], rule.part != EVERYTHING
+        book.others = [] if alone else list(before)
+        yield rule, _judge(connection, rules, rule, book, start, end, settings)
+        before += [] if alone else [*book.ended, *([book.current] if book.current else [])]
 
 
 def _judge(
@@ -262,10 +291,10 @@ def _judge(
     end: datetime,
     settings: AlertsSettings,
 ) -> list[Change]:
-    """What one of the rules makes of the minutes from `start` up to, not including, `end`; advances its book."""
     own = rule.apply(settings)
-    look = examiner(connection, own)
-    rollups = load(connection, start, end, book, own)
-    return evaluate(
-        rollups, start, end, book, lambda spike: look(spike) if owner(rules, spike.series) is rule else None, own
-    )
+    look = examiner(connection, rule.view, own)
+
+    def examine(spike: Spike) -> Confirmed | None:
+        return look(spike) if owner(rules, spike.series, rule.part) is rule else None
+
+    return evaluate(load(connection, rule.view, start, end, book, own), start, end, book, examine, own)

@@ -9,7 +9,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from alerts.assess import Spike
-from alerts.series import Series
+from alerts.series import ALL, Series
 from alerts.settings import AlertsSettings
 from alerts.usual import NOTHING_KNOWN, Usual
 
@@ -41,6 +41,7 @@ class Document:
     entities: tuple[str, ...]
     content_hash: int
     score: float
+    topic: str = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,13 @@ class Evidence:
     contents: int
     by_source: dict[str, int] = field(default_factory=dict)
     entities: dict[str, int] = field(default_factory=dict)
+    topics: dict[str, int] = field(default_factory=dict)
     worst: tuple[Document, ...] = ()
+
+    def mostly_of(self, topics: Collection[str]) -> bool:
+        """Whether at least half of what counts is about these topics."""
+        whole = sum(self.topics.values())
+        return whole > 0 and 2 * sum(count for topic, count in self.topics.items() if topic in topics) >= whole
 
 
 def weigh(sample: Sample, usual: Usual = NOTHING_KNOWN) -> Evidence:
@@ -80,6 +87,7 @@ def weigh(sample: Sample, usual: Usual = NOTHING_KNOWN) -> Evidence:
         contents=int(len(kept) * scale),
         by_source=_top(by_source),
         entities=_top(named),
+        topics=dict(sorted(Counter(document.topic for document in kept).items())),
         worst=tuple(worst[:_WORST]),
     )
 

@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.episodes import Change
-from alerts.series import ALL, MINUTE
+from alerts.series import ALL, MINUTE, like_pattern
 
 _CUT = 160
 _STREAMS = {"comment": "comments", "news": "news"}
 _TITLES = {
-    "fired": "negative spike in {topics} ({streams})",
-    "joined": "negative spike spreads to {topics} ({streams})",
-    "worsened": "negative spike in {topics} is critical now ({streams})",
-    "resolved": "negative spike in {topics} is over",
-    "released": "negative spike in {topics} ({streams})",
-    "repeated": "negative spike in {topics} goes on ({streams})",
-    "escalated": "nobody has taken on the negative spike in {topics} ({streams})",
+    "fired": "negative spike {subject} ({streams})",
+    "joined": "negative spike spreads to {names} ({streams})",
+    "worsened": "negative spike {subject} is critical now ({streams})",
+    "resolved": "negative spike {subject} is over",
+    "released": "negative spike {subject} ({streams})",
+    "repeated": "negative spike {subject} goes on ({streams})",
+    "escalated": "nobody has taken on the negative spike {subject} ({streams})",
 }
 
 
@@ -43,8 +43,10 @@ class Message:
 def compose(change: Change) -> Message:
     """The message about one change, from its stored detail alone."""
     detail, window = change.detail, change.detail["window"]
-    topics = [window["topic"]] if change.kind == "joined" else _concrete(detail["topics"])
-    title = _TITLES[change.kind].format(topics=_names(topics), streams=_streams(detail["streams"]))
+    names = [_name(window)] if change.kind == "joined" else _concrete(detail)
+    title = _TITLES[change.kind].format(
+        subject=_subject(names, detail), names=_names(names), streams=_streams(detail["streams"])
+    )
     body = _over(change.at, detail) if change.kind == "resolved" else _why(detail, window)
     return Message(f"Newsquake: {title}", "\n".join(body))
 
@@ -74,7 +76,7 @@ def _why(detail: dict[str, Any], window: dict[str, Any]) -> list[str]:
 
 def _counts(window: dict[str, Any]) -> str:
     unlikely = f"p = {window['p_value']:.0e}" if window["p_value"] > 0 else "p below 1e-300"
-    where = f"{_names([window['topic']])}, {_streams([window['stream']])}"
+    where = f"{_names([_name(window)])}, {_streams([window['stream']])}"
     return (
         f"{where}: {window['negatives']} negative of {window['messages']} messages in {window['window_minutes']} min; "
         f"{window['expected']:.1f} expected ({window['test']} test); {unlikely}"
@@ -99,14 +101,28 @@ def _over(at: datetime, detail: dict[str, Any]) -> list[str]:
     ]
 
 
-def _concrete(topics: Iterable[str]) -> list[str]:
-    named = [topic for topic in topics if topic != ALL]
+def _name(window: dict[str, Any]) -> str:
+    """The name that a window is about, else its topic; details of older releases know no names."""
+    entity: str = window.get("entity", ALL)
+    return window["topic"] if entity == ALL else entity
+
+
+def _concrete(detail: dict[str, Any]) -> list[str]:
+    named = detail.get("entities") or [topic for topic in detail["topics"] if topic != ALL]
     return named or [ALL]
 
 
-def _names(topics: list[str]) -> str:
-    shown = ["all topics" if topic == ALL else clean(topic, 40) for topic in topics[:3]]
-    more = f" and {len(topics) - 3} more" if len(topics) > 3 else ""
+def _subject(names: list[str], detail: dict[str, Any]) -> str:
+    """`in debt`, `about Merrowdale Bank`, and in which language or from which sources, where only these count."""
+    parts = [f"{'about' if detail.get('entities') else 'in'} {_names(names)}"]
+    parts += [f"in {', '.join(detail['languages'])}"] if detail.get("languages") else []
+    patterns = [clean(pattern, 40) for pattern in detail.get("source_patterns", ())]
+    return " ".join([*parts, f"from {', '.join(patterns)}"] if patterns else parts)
+
+
+def _names(names: list[str]) -> str:
+    shown = ["all topics" if name == ALL else clean(name, 40) for name in names[:3]]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(shown) + more
 
 
@@ -131,12 +147,20 @@ def _query(window: dict[str, Any]) -> str:
     end = datetime.fromisoformat(window["minute"]) + MINUTE
     start = end - window["window_minutes"] * MINUTE
     only = "".join(
-        f" AND {column} = '{clean(window[column], 80).replace(chr(39), chr(39) * 2)}'"
-        for column in ("topic", "stream")
-        if window[column] != ALL
+        f" AND {column} = {_quoted(window[column])}" for column in ("topic", "stream") if window[column] != ALL
     )
+    only += f" AND {_quoted(window['entity'])} = ANY(entities)" if window.get("entity", ALL) != ALL else ""
+    languages = window.get("languages") or ()
+    only += f" AND lang IN ({', '.join(_quoted(language) for language in languages)})" if languages else ""
+    like = [_quoted(like_pattern(pattern)) for pattern in window.get("source_patterns") or ()]
+    only += f" AND source LIKE ANY (ARRAY[{', '.join(like)}])" if like else ""
     return (
         "SELECT published_at, source, score, text FROM documents JOIN scores USING (published_at, key) "
         f"WHERE sentiment = 'negative'{only} AND published_at >= '{start:%Y-%m-%d %H:%MZ}' "
         f"AND published_at < '{end:%Y-%m-%d %H:%MZ}' ORDER BY score LIMIT 20;"
     )
+
+
+def _quoted(value: str) -> str:
+    """A literal of SQL, for people who paste it; never executed here."""
+    return "'" + clean(value, 200).replace("'", "''") + "'"

@@ -8,7 +8,7 @@ SCHEMA_VERSION = 1
 
 
 def payload_of(change: Change, event_id: int, rule: str) -> dict[str, Any]:
-    """A change in JSON types; times are ISO 8601 with an offset, `*` is all topics or both streams."""
+    """A change in JSON types; times are ISO 8601 with an offset, `*` is all topics, both streams or no single name."""
     detail, window, episode = change.detail, change.detail["window"], change.episode
     return {
         "schema_version": SCHEMA_VERSION,
@@ -19,8 +19,12 @@ def payload_of(change: Change, event_id: int, rule: str) -> dict[str, Any]:
         "at": change.at.isoformat(),
         "topic": episode.topic,
         "stream": episode.stream,
+        "entity": episode.entity,
         "topics": detail["topics"],
         "streams": detail["streams"],
+        "entities": detail["entities"],
+        "languages": detail["languages"],
+        "source_patterns": detail["source_patterns"],
         "severity": detail["severity"],
         "opened_at": detail["opened_at"],
         "last_seen_at": detail["last_seen_at"],

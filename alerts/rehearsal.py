@@ -7,6 +7,7 @@ from datetime import datetime
 from alerts.episodes import Change, Episode
 from alerts.lifecycle import Standing, Telling, verdict
 from alerts.rules import Rule
+from alerts.series import ALL
 from alerts.settings import AlertsSettings
 from alerts.silences import Subject
 
@@ -18,6 +19,7 @@ class Rehearsed:
     since: datetime
     until: datetime | None
     topics: tuple[str, ...]
+    entities: tuple[str, ...]
     streams: tuple[str, ...]
     severity: str
     seen: int
@@ -57,6 +59,7 @@ def _one(episode: Episode, changes: Sequence[Change], rule: Rule, settings: Aler
         since=episode.opened_at,
         until=episode.resolved_at,
         topics=tuple(dict.fromkeys(member.series.topic for member in episode.members)),
+        entities=tuple(dict.fromkeys(m.series.entity for m in episode.members if m.series.entity != ALL)),
         streams=tuple(sorted({member.series.stream for member in episode.members})),
         severity=episode.severity,
         seen=window["counted"],

@@ -5,13 +5,15 @@ from datetime import datetime
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ARRAY, Connection, Text, column, delete, exists, func, literal, select
 from sqlalchemy.dialects import postgresql
 
 from alerts.channels import channel_labels
 from alerts.errors import InvalidRule, NotDone
 from alerts.rules import DEFAULT, Rule, check_channels, parse, parse_file
+from alerts.series import ALL
 from alerts.settings import AlertsSettings
+from storage.tables import entity_minute
 from storage.tables import rules as table
 
 log = structlog.get_logger()
@@ -65,6 +67,14 @@ def with_rows(connection: Connection, before: Sequence[Rule], settings: AlertsSe
         except InvalidRule as error:
             faults.append(str(error))
     return found or [DEFAULT], faults
+
+
+def unknown_names(connection: Connection, given: Sequence[Rule]) -> list[str]:
+    """Names that rules watch and no message has named yet: misspelt, perhaps."""
+    wanted = list(dict.fromkeys(name for rule in given for name in rule.scope.entities if name != ALL))
+    named = exists().where(entity_minute.c.entity == column("name"))
+    listed = func.unnest(literal(wanted, ARRAY(Text))).table_valued("name")
+    return list(connection.execute(select(listed.c.name).where(~named)).scalars()) if wanted else []
 
 
 def put_rules(connection: Connection, given: Sequence[Rule], *, author: str, now: datetime) -> None:

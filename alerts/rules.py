@@ -22,19 +22,21 @@ import msgspec
 from msgspec import Meta
 
 from alerts.errors import InvalidRule
-from alerts.series import ALL, Series
+from alerts.series import ALL, EVERYTHING, Part, Series
 from alerts.settings import LONGEST_WINDOW, AlertsSettings
+from alerts.views import View, view_of
 
 MINUTES_A_MONTH = 365.25 / 12 * 1440
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NOT_YET = {
-    "entities": "counts by entity",
-    "languages": "counts by language",
-    "sources": "counts by source",
+_ALONE = {  # what else a scope cannot be limited by, and why
+    "entities": (("topics", "languages", "sources"), "a name is watched over all topics, languages and sources"),
+    "sources": (("topics", "languages"), "counts by source are kept over all topics and languages"),
 }
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
 Text = Annotated[str, Meta(min_length=1, max_length=80)]
+Entity = Annotated[str, Meta(min_length=1, max_length=200)]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}$")]
 Window = Annotated[int, Meta(ge=1, le=LONGEST_WINDOW)]
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
@@ -42,17 +44,24 @@ Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The series of a rule; what is empty does not limit it.
 
-    Limited to topics, it does not watch all topics together; limited to a stream, not both streams together.
+    Limited to topics, it does not watch all topics together; limited to a stream, not both streams together. With
+    `entities` it watches these names, or every name (`*`), one by one. `languages` and `sources` (patterns) change what
+    is counted: series of the same topics, but other series than those of all messages.
     """
 
     topics: tuple[Text, ...] = ()
     streams: tuple[Literal["news", "comment"], ...] = ()
-    entities: tuple[Text, ...] = ()
-    languages: tuple[Text, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    languages: tuple[Language, ...] = ()
     sources: tuple[Text, ...] = ()
 
     def holds(self, series: Series) -> bool:
-        return (not self.topics or series.topic in self.topics) and (not self.streams or series.stream in self.streams)
+        """Whether a series of this scope's part of the messages is in it."""
+        if self.streams and series.stream not in self.streams:
+            return False
+        if self.entities:
+            return series.entity != ALL and (series.entity in self.entities or ALL in self.entities)
+        return series.entity == ALL and (not self.topics or series.topic in self.topics)
 
 
 class QuietHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
@@ -111,6 +120,16 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quiet_hours: QuietHours | None = None
     escalation: Escalation | None = None
 
+    @property
+    def part(self) -> Part:
+        """Which messages it counts."""
+        return Part(self.scope.languages, self.scope.sources)
+
+    @property
+    def view(self) -> View:
+        """Where its counts are read."""
+        return view_of(self.part, self.scope.entities)
+
     def apply(self, settings: AlertsSettings) -> AlertsSettings:
         """The settings of evaluation under this rule."""
         values: dict[str, Any] = {
@@ -126,8 +145,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return settings.model_copy(update={**values, **self._scope(settings)})
 
     def _scope(self, settings: AlertsSettings) -> dict[str, Any]:
+        over_all_topics = self.scope.entities or self.scope.sources
         return {
-            "topics": self.scope.topics or settings.topics,
+            "topics": () if over_all_topics else self.scope.topics or settings.topics,
             "streams": self.scope.streams or settings.streams,
         }
 
@@ -166,12 +186,10 @@ def parse(raw: object, where: str) -> Rule:
         rule = msgspec.convert(raw, Rule)
     except msgspec.ValidationError as error:
         raise InvalidRule(f"{where}: {_complaint(str(error))}") from None
-    for field, what in _NOT_YET.items():
-        if getattr(rule.scope, field):
-            raise InvalidRule(
-                f"{where}: scope.{field} is not supported: {what} are not evaluated in this release; "
-                "limit the rule by topics or streams, or leave the field out"
-            )
+    for field, (others, why) in _ALONE.items():
+        for other in others:
+            if getattr(rule.scope, field) and getattr(rule.scope, other):
+                raise InvalidRule(f"{where}: scope.{field} cannot be limited by {other}: {why}; write two rules")
     if rule.quiet_hours is not None:
         _check_quiet(rule.quiet_hours, where)
     return rule
@@ -200,9 +218,9 @@ def check_channels(rules: Iterable[Rule], known: Sequence[str], where: str) -> N
                     raise InvalidRule(f"{where}, rule {rule.name!r}: {field}: no channel {channel!r}; set up: {there}")
 
 
-def owner(rules: Sequence[Rule], series: Series) -> Rule | None:
-    """The rule that judges a series: the first whose scope holds it."""
-    return next((rule for rule in rules if rule.scope.holds(series)), None)
+def owner(rules: Sequence[Rule], series: Series, part: Part = EVERYTHING) -> Rule | None:
+    """The rule that judges a series, of some part of the messages: the first whose scope holds it."""
+    return next((rule for rule in rules if rule.part == part and rule.scope.holds(series)), None)
 
 
 def watches_everything(rules: Sequence[Rule]) -> bool:
@@ -238,8 +256,9 @@ def _complaint(said: str) -> str:
         allowed = ", ".join(kinds.get(field or "", Rule).__struct_encode_fields__)
         return f"{f'{field}.' if field else ''}{unknown[1]}: no such field; there are {allowed}"
     if matching := re.fullmatch(r"Expected str matching regex '(.*)'", what):
-        shapes = {"name": "letters, digits, '_', '.' and '-', at most 60", "from": "a time such as 22:30"}
-        last = (field or "").rpartition(".")[2]
+        shapes = {"languages": "a language such as en or zh, in small letters"}
+        shapes |= {"name": "letters, digits, '_', '.' and '-', at most 60", "from": "a time such as 22:30"}
+        last = re.sub(r"\[.*", "", (field or "").rpartition(".")[2])
         return f"{field}: expected {shapes.get('from' if last == 'to' else last, matching[1])}"
     if enum := re.fullmatch(r"Invalid enum value (.*)", what):
         choices = {"streams": ("news", "comment"), "language": ("en", "zh"), "days": DAYS}

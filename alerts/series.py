@@ -1,7 +1,7 @@
 """Rollups as arrays: what the spike tests read.
 
-A series is a topic (or `*`, all of them) in a stream (or `*`, both). The minutes to be judged and the hours of history
-before them are each read in one query; everything after that is arithmetic on arrays of shape [series, time].
+A series is a topic (or `*`, all of them) or a name in a stream (or `*`, both). `alerts.views` reads the minutes to be
+judged and the hours of history before them; everything after that is arithmetic on arrays of shape [series, time].
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, func, select
-
-from storage.tables import sentiment_hour, sentiment_minute
 
 ALL = "*"
 STREAMS = ("news", "comment")
@@ -23,17 +20,46 @@ Counts = npt.NDArray[np.int64]
 
 
 class Series(NamedTuple):
-    """One thing that is watched; `*` stands for every topic or both streams."""
+    """One thing that is watched; `*` stands for every topic, both streams, or whatever is named.
+
+    A name is watched over all topics: where `entity` is not `*`, `topic` is.
+    """
 
     topic: str
     stream: str
+    entity: str = ALL
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the sum over all topics and names."""
+        return self.topic == ALL and self.entity == ALL
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """Topic and name, whatever the stream."""
+        return self.topic, self.entity
+
+    @property
+    def name(self) -> str:
+        """What it is about, for people: the name, else the topic."""
+        return self.topic if self.entity == ALL else self.entity
+
+
+class Part(NamedTuple):
+    """Which messages are counted: those in some languages, or from sources like some patterns; all where empty."""
+
+    languages: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+EVERYTHING = Part()
 
 
 class Count(NamedTuple):
-    """Messages of a topic and stream in one minute or hour that starts at `at` (UTC)."""
+    """Messages about a topic or name (`*`: about anything) in a stream, in the minute or hour that starts at `at`."""
 
     at: datetime
-    topic: str
+    name: str
     stream: str
     n: int
     negative: int
@@ -41,7 +67,10 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rollups:
-    """Counts of every series; `n` and `negative` by minute, `hour_n` and `hour_negative` by hour, [series, time]."""
+    """Counts of every series; `n` and `negative` by minute, `hour_n` and `hour_negative` by hour, [series, time].
+
+    `known`: since when each name is known, ascending, where only names that could matter are among the series.
+    """
 
     series: tuple[Series, ...]
     first_minute: datetime
@@ -50,6 +79,17 @@ class Rollups:
     first_hour: datetime
     hour_n: Counts
     hour_negative: Counts
+    known: npt.NDArray[np.datetime64] | None = None
+
+    def tests(self, hour: datetime, seen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many series are judged in that hour: those that were `seen` here, or that all known names make up.
+
+        The second does not depend on which names were read, hence not on how minutes are cut into chunks.
+        """
+        if self.known is None:
+            return seen
+        names = int(np.searchsorted(self.known, np.datetime64(hour.replace(tzinfo=None))))
+        return np.full_like(seen, max(names, 1) * (len(STREAMS) + 1))
 
     def minute_index(self, at: datetime) -> int:
         """The column of a minute in `n` and `negative`."""
@@ -60,9 +100,16 @@ class Rollups:
         return (at - self.first_hour) // HOUR
 
 
+def like_pattern(pattern: str) -> str:
+    """From a pattern of sources, with `*` and `?` as in file names, to one of SQL's LIKE."""
+    for sign in ("\\", "%", "_"):
+        pattern = pattern.replace(sign, f"\\{sign}")
+    return pattern.replace("*", "%").replace("?", "_")
+
+
 def stream_totals(series: Sequence[Series]) -> tuple[int, ...]:
     """For each series the place of its stream's sum over all topics, which must be among them."""
-    places = {item.stream: place for place, item in enumerate(series) if item.topic == ALL}
+    places = {item.stream: place for place, item in enumerate(series) if item.whole}
     return tuple(places[item.stream] for item in series)
 
 
@@ -79,51 +126,47 @@ def window_sums(counts: Counts, length: int) -> Counts:
 
 
 def assemble(
-    minutes: Sequence[Count], hours: Sequence[Count], *, first_minute: datetime, last_minute: datetime, days: int
+    minutes: Sequence[Count],
+    hours: Sequence[Count],
+    *,
+    first_minute: datetime,
+    last_minute: datetime,
+    days: int,
+    of_names: bool = False,
+    known: npt.NDArray[np.datetime64] | None = None,
 ) -> Rollups:
-    """Arrays for the minutes `first_minute` to `last_minute` (inclusive) and the hours that their baselines need."""
-    topics = sorted({count.topic for count in (*minutes, *hours)} - {ALL})
-    series = tuple(Series(topic, stream) for topic in (*topics, ALL) for stream in (*STREAMS, ALL))
+    """Arrays for the minutes `first_minute` to `last_minute` (inclusive) and the hours that their baselines need.
+
+    Args:
+        of_names: counts are of names and not of topics.
+    """
+    names = sorted({count.name for count in (*minutes, *hours)} - {ALL})
+    about = [(ALL, name) if of_names else (name, ALL) for name in names]
+    series = tuple(Series(topic, stream, name) for topic, name in (*about, (ALL, ALL)) for stream in (*STREAMS, ALL))
     first_hour = floor_hour(first_minute) - timedelta(days=days)
-    n, negative = _fill(minutes, topics, first_minute, MINUTE, (last_minute - first_minute) // MINUTE + 1)
+    n, negative = _fill(minutes, names, first_minute, MINUTE, (last_minute - first_minute) // MINUTE + 1)
     width = (floor_hour(last_minute) - first_hour) // HOUR + 1
-    hour_n, hour_negative = _fill(hours, topics, first_hour, HOUR, width)
-    return Rollups(series, first_minute, n, negative, first_hour, hour_n, hour_negative)
+    hour_n, hour_negative = _fill(hours, names, first_hour, HOUR, width)
+    return Rollups(series, first_minute, n, negative, first_hour, hour_n, hour_negative, known)
 
 
 def _fill(
-    counts: Iterable[Count], topics: Sequence[str], start: datetime, step: timedelta, width: int
+    counts: Iterable[Count], names: Sequence[str], start: datetime, step: timedelta, width: int
 ) -> tuple[Counts, Counts]:
-    """Counts by topic, then the sums over both streams and all topics; rows in the order of `assemble`."""
-    cube = np.zeros((2, len(topics) + 1, len(STREAMS) + 1, width), dtype=np.int64)
-    row = {topic: index for index, topic in enumerate(topics)}
+    """Counts by name, then those about anything, each with the sum over both streams; rows in the order of `assemble`.
+
+    Counts about anything are given, or else they are the sums over the names.
+    """
+    cube = np.zeros((2, len(names) + 1, len(STREAMS) + 1, width), dtype=np.int64)
+    row = {name: index for index, name in enumerate((*names, ALL))}
+    given = False
     for count in counts:
         column = (count.at - start) // step
+        given = given or count.name == ALL
         if 0 <= column < width:
-            cube[:, row[count.topic], STREAMS.index(count.stream), column] += (count.n, count.negative)
-    cube[:, :-1, -1] = cube[:, :-1, :-1].sum(axis=2)
-    cube[:, -1] = cube[:, :-1].sum(axis=1)
+            cube[:, row[count.name], STREAMS.index(count.stream), column] += (count.n, count.negative)
+    if not given:
+        cube[:, -1] = cube[:, :-1].sum(axis=1)
+    cube[:, :, -1] = cube[:, :, :-1].sum(axis=2)
     flat = cube.reshape(2, -1, width)
     return flat[0], flat[1]
-
-
-def read_minutes(connection: Connection, start: datetime, end: datetime) -> list[Count]:
-    """Counts of each minute from `start` to `end` (inclusive), over all languages."""
-    table = sentiment_minute.c
-    query = (
-        select(table.bucket, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
-        .where(table.bucket >= start, table.bucket <= end)
-        .group_by(table.bucket, table.topic, table.stream)
-    )
-    return [Count(*row) for row in connection.execute(query)]
-
-
-def read_hours(connection: Connection, start: datetime, end: datetime) -> list[Count]:
-    """Counts of each UTC hour that starts from `start` up to, not including, `end`."""
-    table = sentiment_hour.c
-    query = (
-        select(table.bucket, table.topic, table.stream, func.sum(table.n), func.sum(table.negative))
-        .where(table.bucket >= start, table.bucket < end)
-        .group_by(table.bucket, table.topic, table.stream)
-    )
-    return [Count(*row) for row in connection.execute(query)]

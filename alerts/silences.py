@@ -1,11 +1,12 @@
 """Silences: while they cover all of an episode, it is evaluated and recorded as ever, and nobody is told.
 
-Covered means every series that stands out by itself: a silence of one topic hides nothing of another one that joins.
-Sums (all topics, both streams) follow what they are made of. Silences go by the wall clock and are never deleted.
+Covered means every series that stands out by itself: a silence of one topic or name hides nothing of another one that
+joins. Sums (all topics, both streams) follow what they are made of. Silences go by the wall clock and are never
+deleted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -38,12 +39,13 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a silence is held against: an episode's series, and its counts by entity and source, of `counted`."""
+    """What a silence is held against: an episode's series, and what counts by entity, source and topic."""
 
     series: tuple[Series, ...]
     entities: Mapping[str, int]
     sources: Mapping[str, int]
     counted: int
+    topics: Mapping[str, int] = field(default_factory=dict)
 
 
 def covering(found: Sequence[Silence], subject: Subject, now: datetime) -> Silence | None:
@@ -51,10 +53,10 @@ def covering(found: Sequence[Silence], subject: Subject, now: datetime) -> Silen
 
     Where it takes several, the one that ends first.
     """
-    active = [silence for silence in found if silence.active(now) and _about(silence, subject)]
+    active = [silence for silence in found if silence.active(now) and _of_sources(silence, subject)]
     needed: list[Silence] = []
     for series in standing_out(subject.series):
-        over = [silence for silence in active if _holds(silence, series)]
+        over = [silence for silence in active if _holds(silence, series, subject)]
         if not over:
             return None
         needed.append(max(over, key=lambda silence: (silence.ends_at, silence.silence_id)))
@@ -63,26 +65,35 @@ def covering(found: Sequence[Silence], subject: Subject, now: datetime) -> Silen
 
 def standing_out(series: Sequence[Series]) -> list[Series]:
     """The series that are no sums of others among them: single topics in single streams, where there are any."""
-    topics = [item for item in series if item.topic != ALL] or list(series)
-    split = {item.topic for item in topics if item.stream != ALL}
-    return [item for item in topics if item.stream != ALL or item.topic not in split]
+    parts = [item for item in series if not item.whole] or list(series)
+    split = {item.about for item in parts if item.stream != ALL}
+    return [item for item in parts if item.stream != ALL or item.about not in split]
 
 
-def _holds(silence: Silence, series: Series) -> bool:
-    return silence.topic in (None, series.topic) and silence.stream in (None, series.stream)
+def _holds(silence: Silence, series: Series, subject: Subject) -> bool:
+    """By the series' own topic and name; of a name, by the topic of most of what counts, and the other way round."""
+    if silence.stream not in (None, series.stream):
+        return False
+    if series.entity == ALL:
+        return silence.topic in (None, series.topic) and _mostly(silence.entity, subject.entities, subject.counted)
+    same = silence.entity is None or silence.entity.casefold() == series.entity.casefold()
+    return same and _mostly(silence.topic, subject.topics, sum(subject.topics.values()))
 
 
-def _about(silence: Silence, subject: Subject) -> bool:
-    """Whether the silence's entity and sources make up most of what counts."""
-    least = max(1.0, _MOST * subject.counted)
-    if silence.entity is not None:
-        wanted = silence.entity.casefold()
-        if sum(count for name, count in subject.entities.items() if name.casefold() == wanted) < least:
-            return False
-    if silence.source_pattern is not None:
-        pattern = silence.source_pattern
-        return sum(count for name, count in subject.sources.items() if fnmatchcase(name, pattern)) >= least
-    return True
+def _of_sources(silence: Silence, subject: Subject) -> bool:
+    pattern = silence.source_pattern
+    if pattern is None:
+        return True
+    like = sum(count for name, count in subject.sources.items() if fnmatchcase(name, pattern))
+    return like >= max(1.0, _MOST * subject.counted)
+
+
+def _mostly(wanted: str | None, counts: Mapping[str, int], whole: int) -> bool:
+    """Whether the one that is asked for, if any, makes up most of what counts."""
+    if wanted is None:
+        return True
+    found = sum(count for name, count in counts.items() if name.casefold() == wanted.casefold())
+    return found >= max(1.0, _MOST * whole)
 
 
 def read_silences(
@@ -115,9 +126,9 @@ def add_silence(
         raise InvalidSilence(f"no stream {stream!r}: use one of {', '.join(STREAMS)}")
     if not author.strip():
         raise InvalidSilence("a silence needs an author")
-    for field, given in (("topic", topic), ("entity", entity), ("source", source_pattern)):
+    for limit, given in (("topic", topic), ("entity", entity), ("source", source_pattern)):
         if given is not None and not given.strip():
-            raise InvalidSilence(f"the {field} is empty: leave it out, or say which")
+            raise InvalidSilence(f"the {limit} is empty: leave it out, or say which")
     values = {"topic": topic, "stream": stream, "entity": entity, "source_pattern": source_pattern, "comment": comment}
     values |= {"author": author}
     times = {"starts_at": starts_at, "ends_at": ends_at, "created_at": now}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from alerts.assess import TESTS, Spike
 from alerts.baseline import Flags, blocks
-from alerts.series import ALL, HOUR, MINUTE, Rollups, Series
+from alerts.series import HOUR, MINUTE, Rollups, Series
 from alerts.settings import AlertsSettings
 from alerts.slow_law import History, Law, above, learn, odds
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
@@ -63,14 +63,14 @@ def look(rollups: Rollups, hour: datetime, excluded: Flags, told: Flags, setting
     series = history.series
     found = [_judge(history, length, ~told[rows, span], settings) for length in settings.slow_windows]
     best = np.where(burning, np.minimum.reduce([part.corrected.min(axis=0) for part in found]), 1.0)
-    tests = int(rollups.hour_n[:, span].any(axis=1).sum())
-    limit = float(benjamini_hochberg(best[:, np.newaxis], np.array([tests]), _LEVEL)[0])
+    tests = rollups.tests(hour, np.array([rollups.hour_n[:, span].any(axis=1).sum()]))
+    limit = float(benjamini_hochberg(best[:, np.newaxis], tests, _LEVEL)[0])
     fires = [
         part.spike(series[row], hour - MINUTE, test, row, limit, settings.slow_effect_size)
         for part in found
         for test, row in zip(*np.nonzero((part.corrected <= limit) & burning), strict=True)
     ]
-    fires.sort(key=lambda spike: (spike.series.topic == ALL, spike.corrected, *spike.series, spike.window, spike.test))
+    fires.sort(key=lambda spike: (spike.series.whole, spike.corrected, *spike.series, spike.window, spike.test))
     still = burning & _recently(history)
     return Slow(tuple(fires), frozenset(series[row] for row in np.flatnonzero(still)))
 
@@ -88,7 +88,7 @@ def _burning(
     for rows in blocks(rollups.series, able):
         n, y = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_n, rollups.hour_negative))
         series = tuple(rollups.series[row] for row in rows)
-        whole = np.array([item.topic == ALL for item in series])
+        whole = np.array([item.whole for item in series])
         history = learn(series, hour, y, n, teaches[rows], days=settings.history_days)
         out = np.flatnonzero(above(history, shortest, _HIGH_EFFECT) | whole)
         history = history.only(out)

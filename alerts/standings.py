@@ -1,11 +1,12 @@
 """Where open episodes stand, as the life cycle wants to know it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from alerts.lifecycle import Standing
-from alerts.series import Series
+from alerts.series import ALL, Series
 from alerts.silences import Subject
 from storage.tables import alerts
 
@@ -18,14 +19,20 @@ def read_standings(connection: Connection, alert_id: int | None = None) -> list[
     return [_standing(row) for row in connection.execute(query)]
 
 
+def series_of(item: Mapping[str, str]) -> Series:
+    """A member of an episode from its JSON; rows of older releases name no entity."""
+    return Series(item["topic"], item["stream"], item.get("entity", ALL))
+
+
 def _standing(row: Row[Any]) -> Standing:
-    series = tuple(Series(item["topic"], item["stream"]) for item in row.members)
-    counts = (dict(row.reasons.get("entities", {})), dict(row.reasons.get("sources", {})))
+    series = tuple(series_of(item) for item in row.members) or (Series(row.topic, row.stream, row.entity),)
+    entities, sources, topics = (dict(row.reasons.get(kind, {})) for kind in ("entities", "sources", "topics"))
+    subject = Subject(series, entities, sources, row.observed, topics)
     return Standing(
         alert_id=row.alert_id,
         state=row.state,
         severity=row.severity,
-        subject=Subject(series or (Series(row.topic, row.stream),), *counts, row.observed),
+        subject=subject,
         opened_at=row.opened_at,
         last_seen_at=row.last_seen_at,
         told_at=row.told_at,

@@ -16,8 +16,10 @@ from alerts.lifecycle import Telling, Verdict, verdict
 from alerts.message import Message, compose
 from alerts.payload import payload_of
 from alerts.rules import Rule, owner
-from alerts.series import ALL, MINUTE, Series
-from alerts.standings import read_standings
+from alerts.series import MINUTE, Part, Series
+from alerts.standings import read_standings, series_of
+from alerts.views import View
+from alerts.views.parts import published, scored_documents
 from alerts.watermark import Progress
 from storage.tables import (
     alert_cursor,
@@ -72,28 +74,22 @@ def next_minute(connection: Connection, cursor: datetime, window: int) -> dateti
 
 
 def read_negatives(
-    connection: Connection, series: Series, start: datetime, end: datetime, *, late: timedelta | None = None
+    connection: Connection, view: View, series: Series, start: datetime, end: datetime, *, late: timedelta | None = None
 ) -> Sample:
-    """Negatives of a series published from `start` up to `end`: one for each content hash, the earliest.
+    """Negatives of a view's series published from `start` up to `end`: one for each content hash, the earliest.
 
     Above 300 of them the lowest hashes are taken: a sample that is fair, the same each time, and not for sale to
     whoever posts first or most. With `late`, those stored so long after their publication stay out.
     """
     doc, score = documents.c, scores.c
-    wanted = [score.counted, score.sentiment == "negative", doc.published_at >= start, doc.published_at < end]
-    wanted += [score.published_at >= start, score.published_at < end]
+    wanted = [score.sentiment == "negative", *published(start, end), *view.written(series)]
     if late is not None:
         wanted.append(doc.received_at <= doc.published_at + late)
-    if series.topic != ALL:
-        wanted.append(score.topic == series.topic)
-    if series.stream != ALL:
-        wanted.append(doc.stream == series.stream)
     written = func.concat_ws(" ", func.nullif(doc.title, ""), func.left(doc.text, _TEXT)).label("written")
     columns = (doc.published_at, doc.key, doc.source, doc.stream, doc.author, written, doc.entities, doc.content_hash)
-    joined = documents.join(scores, (doc.published_at == score.published_at) & (doc.key == score.key))
     one_each = (
-        select(*columns, score.score)
-        .select_from(joined)
+        select(*columns, score.score, score.topic)
+        .select_from(scored_documents())
         .where(*wanted)
         .ext(postgresql.distinct_on(doc.content_hash))
         .order_by(doc.content_hash, doc.published_at, doc.key)
@@ -106,21 +102,9 @@ def read_negatives(
 
 
 def _document(row: Sequence[Any]) -> Document:
-    published_at, key, source, stream, author, text, entities, content_hash, score, _ = row
-    return Document(
-        published_at, str(key), source, stream, author, text, tuple(entities), int(content_hash), float(score)
-    )
-
-
-def count(connection: Connection, series: Series, start: datetime, end: datetime) -> tuple[int, int]:
-    """All messages and negatives of a series from `start` up to, not including, `end`."""
-    table = sentiment_minute.c
-    wanted = [table.bucket >= start, table.bucket < end]
-    wanted += [table.topic == series.topic] if series.topic != ALL else []
-    wanted += [table.stream == series.stream] if series.stream != ALL else []
-    query = select(func.coalesce(func.sum(table.n), 0), func.coalesce(func.sum(table.negative), 0)).where(*wanted)
-    messages, negatives = connection.execute(query).one()
-    return int(messages), int(negatives)
+    published_at, key, source, stream, author, text, entities, content_hash, score, topic, _ = row
+    told = (published_at, str(key), source, stream, author, text, tuple(entities), int(content_hash), float(score))
+    return Document(*told, topic=topic)
 
 
 def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -> tuple[dict[str, Book], list[Episode]]:
@@ -130,11 +114,11 @@ def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -
     """
     table = alerts.c
     query = select(alerts).where((table.state != "resolved") | (table.resolved_at >= since)).order_by(table.alert_id)
-    books = {rule.name: Book() for rule in rules}
+    books = {rule.name: Book(rule=rule.name, part=rule.part) for rule in rules}
     strays: list[Episode] = []
     for row in connection.execute(query):
         episode = episode_of(row)
-        rule = owner(rules, Series(episode.topic, episode.stream))
+        rule = owner(rules, episode.leading, episode.part)
         book = books[rule.name] if rule else Book(current=episode)
         if episode.resolved_at is not None:
             book.ended.append(episode)
@@ -156,9 +140,7 @@ def close_strays(connection: Connection, strays: Sequence[Episode], at: datetime
 
 def episode_of(row: Row[Any]) -> Episode:
     reasons = dict(row.reasons)
-    members = [
-        Member(Series(item["topic"], item["stream"]), datetime.fromisoformat(item["since"])) for item in row.members
-    ]
+    members = [Member(series_of(item), datetime.fromisoformat(item["since"])) for item in row.members]
     return Episode(
         alert_id=row.alert_id,
         topic=row.topic,
@@ -178,6 +160,9 @@ def episode_of(row: Row[Any]) -> Episode:
         peak=int(reasons.pop("peak", row.observed)),
         members=members,
         reasons=reasons,
+        entity=row.entity,
+        rule=row.rule,
+        part=Part(tuple(row.languages), tuple(row.source_patterns)),
     )
 
 
@@ -246,6 +231,9 @@ def _save_episode(connection: Connection, episode: Episode, telling: Telling) ->
         "rule": telling.rule.name,
         "topic": episode.topic,
         "stream": episode.stream,
+        "entity": episode.entity,
+        "languages": list(episode.part.languages),
+        "source_patterns": list(episode.part.sources),
         "severity": episode.severity,
         "test": episode.test,
         "window_minutes": episode.window,
@@ -257,10 +245,7 @@ def _save_episode(connection: Connection, episode: Episode, telling: Telling) ->
         "p_value": episode.p_value,
         "sources": episode.sources,
         "contents": episode.contents,
-        "members": [
-            {"topic": member.series.topic, "stream": member.series.stream, "since": _iso(member.since)}
-            for member in episode.members
-        ],
+        "members": [{**member.series._asdict(), "since": _iso(member.since)} for member in episode.members],
         "reasons": {**episode.reasons, "peak": episode.peak},
     }
     if episode.resolved_at is not None:

@@ -9,13 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
-
-from alerts.series import ALL, HOUR, MINUTE, Series
-from storage.tables import sentiment_minute, source_hour
+from alerts.series import HOUR, MINUTE
 
 LOUDEST = 0.5  # most that one source may make up of what counts, unless it usually makes up more
-_DAYS = 7
 _REFERENCES = 4  # windows on earlier days that copies are counted in
 _HARDLY = 0.02  # a source with a smaller part of the stream is not one that the stream usually has
 _PRIOR_NEGATIVES = 10.0
@@ -48,34 +44,11 @@ class Usual:
 NOTHING_KNOWN = Usual()
 
 
-def usual_sources(connection: Connection, stream: str, hour: datetime) -> dict[str, float]:
-    """Each source's part of a stream's messages in the week before `hour`."""
-    table = source_hour.c
-    query = select(table.source, func.sum(table.n)).where(table.bucket >= hour - timedelta(days=_DAYS))
-    query = query.where(table.bucket < hour)
-    if stream != ALL:
-        query = query.where(table.stream == stream)
-    found = {source: int(n) for source, n in connection.execute(query.group_by(table.source))}
-    total = sum(found.values())
-    return {source: n / total for source, n in found.items()}
-
-
 def references(hour: datetime, minutes: int) -> list[tuple[datetime, datetime]]:
     """Windows of `minutes` that end with `hour` on earlier days and do not overlap."""
     apart = timedelta(days=-(-minutes // 1440))
     ends = [hour + HOUR - apart * number for number in range(1, _REFERENCES + 1)]
     return [(end - minutes * MINUTE, end) for end in ends]
-
-
-def negatives(connection: Connection, series: Series, start: datetime, end: datetime) -> int:
-    """Negatives of a series, copies included."""
-    table = sentiment_minute.c
-    query = select(func.coalesce(func.sum(table.negative), 0)).where(table.bucket >= start, table.bucket < end)
-    if series.topic != ALL:
-        query = query.where(table.topic == series.topic)
-    if series.stream != ALL:
-        query = query.where(table.stream == series.stream)
-    return int(connection.execute(query).scalar_one())
 
 
 def genuine_part(contents: int, seen: int) -> float:

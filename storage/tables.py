@@ -165,6 +165,9 @@ alerts = Table(
     Column("owed_since", _timestamp),
     Column("escalated_at", _timestamp),
     Column("silence_id", BigInteger),
+    Column("entity", Text, nullable=False),
+    Column("languages", ARRAY(Text), nullable=False),
+    Column("source_patterns", ARRAY(Text), nullable=False),
 )
 
 alert_events = Table(

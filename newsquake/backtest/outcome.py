@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from alerts.episodes import Change, Episode
-from alerts.series import MINUTE
+from alerts.series import ALL, MINUTE
 from newsquake.backtest.labels import Window
 
 _TELLING = ("fired", "joined", "worsened")
@@ -34,6 +34,9 @@ class Alert(msgspec.Struct, frozen=True):
     p_value: float
     sources: int
     told_at: list[datetime]
+    rule: str = "default"
+    entity: str = "*"
+    entities: list[str] = msgspec.field(default_factory=list)
     right: bool | None = None
     label: str | None = None
 
@@ -67,14 +70,15 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def alerts_of(changes: Sequence[Change]) -> list[Alert]:
-    """The alerts that these changes made, in the order in which they opened."""
+    """The alerts that these changes made, in the order in which they opened, and of the rules."""
     told: dict[int, list[datetime]] = {}
     episodes: dict[int, Episode] = {}
     for change in changes:
         episodes[id(change.episode)] = change.episode
         if change.notify and change.kind in _TELLING:
             told.setdefault(id(change.episode), []).append(change.at + MINUTE)
-    return [_alert(episode, told.get(key, [])) for key, episode in episodes.items()]
+    found = [_alert(episode, told.get(key, [])) for key, episode in episodes.items()]
+    return sorted(found, key=lambda alert: alert.opened_at)
 
 
 def _alert(episode: Episode, told: list[datetime]) -> Alert:
@@ -94,6 +98,9 @@ def _alert(episode: Episode, told: list[datetime]) -> Alert:
         p_value=episode.p_value,
         sources=episode.sources,
         told_at=told,
+        rule=episode.rule,
+        entity=episode.entity,
+        entities=sorted({series.entity for series in members} - {ALL}),
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from alerts.baseline import fit
-from alerts.series import ALL, HOUR, STREAMS, Count, Rollups, Series, assemble, floor_hour, read_hours
+from alerts.series import ALL, HOUR, STREAMS, Rollups, Series, assemble, floor_hour
 from alerts.settings import AlertsSettings
+from alerts.views import EVERYDAY
 from newsquake.backtest.labels import Window
 from newsquake.backtest.outcome import Alert
 from newsquake.errors import NewsquakeError
@@ -56,10 +57,10 @@ def draw_streams(
 def _hours(engine: Engine, span: tuple[datetime, datetime], settings: AlertsSettings) -> Rollups:
     """All topics together, by hour, with the history before them (which is empty)."""
     with engine.connect() as connection:
-        counts = read_hours(connection, floor_hour(span[0]), floor_hour(span[1]) + HOUR)
-    whole = [Count(count.at, "any", count.stream, count.n, count.negative) for count in counts]
-    bounds = {"first_minute": floor_hour(span[0]), "last_minute": span[1]}
-    return assemble([], whole, **bounds, days=settings.history_days)
+        counts = EVERYDAY.hours(connection, floor_hour(span[0]), floor_hour(span[1]) + HOUR)
+    whole = [count._replace(name=ALL) for count in counts]
+    first, last = floor_hour(span[0]), span[1]
+    return assemble([], whole, first_minute=first, last_minute=last, days=settings.history_days)
 
 
 def _expected(rollups: Rollups, span: tuple[datetime, datetime], settings: AlertsSettings) -> Any:

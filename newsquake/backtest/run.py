@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from alerts.backtest import backtest
+from alerts.rules import DEFAULT, Rule
 from alerts.series import MINUTE
 from alerts.settings import AlertsSettings
 from models.checkpoint import read_checkpoint
@@ -61,10 +62,11 @@ def run(
     cache: Path,
     models: ModelsSettings,
     alerts: AlertsSettings,
+    rules: Sequence[Rule] = (DEFAULT,),
     bar: Bar,
     then: Callable[[Engine, "Report"], None] = lambda engine, report: None,
 ) -> Report:
-    """Evaluate what files hold by the production settings and code; `then` may read the database before it goes.
+    """Evaluate what files hold by the production settings, rules and code; `then` may read the database before it goes.
 
     Raises:
         NewsquakeError: there is nothing to evaluate, or a part failed.
@@ -86,7 +88,7 @@ def run(
             fill(engine, "backtest", documents, advance)
         with _timed(seconds, "evaluating"), bar("evaluating", (end - start) // MINUTE) as advance:
             replay = alerts.model_copy(update={"replay": True})
-            changes = backtest(engine, replay, start, end, _forward(start, advance))
+            changes = backtest(engine, replay, start, end, _forward(start, advance), rules)
         days = sorted({document.published_at.date() for document in documents})
         found, verdict = alerts_of(changes), None
         weeks = len(days) / _DAYS_A_WEEK

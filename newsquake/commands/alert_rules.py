@@ -36,7 +36,7 @@ def check(path: RulesFile, as_json: AsJson = False) -> None:
 @app.command("list")
 def list_command(as_json: AsJson = False) -> None:
     """The rules in force: those of NEWSQUAKE_ALERTS_RULES, then the database's. The first that fits judges."""
-    from alerts.rulebook import file_rules, with_rows
+    from alerts.rulebook import file_rules, unknown_names, with_rows
     from alerts.settings import AlertsSettings
     from newsquake.commands.database import transaction
 
@@ -44,17 +44,21 @@ def list_command(as_json: AsJson = False) -> None:
     before = file_rules(settings)
     with transaction("newsquake alerts") as connection:
         found, faults = with_rows(connection, before, settings)
+        strangers = unknown_names(connection, found)
+    hints = _hints(found) + [
+        f"no message has named {name} yet: names are spelt as sources spell them" for name in strangers
+    ]
     places = [_place(number, rule, len(before)) for number, rule in enumerate(found)]
     if as_json:
         print_json({"rules": [{**_fields(rule), "from": place} for rule, place in zip(found, places, strict=True)],
-                    "left_out": faults, "hints": _hints(found)})  # fmt: skip
+                    "left_out": faults, "hints": hints})  # fmt: skip
         return
-    made = table(f"{len(found)} rules", "name", "from", "topics", "streams", ">false alerts/month", ">pending",
+    made = table(f"{len(found)} rules", "name", "from", "watches", "streams", ">false alerts/month", ">pending",
                  ">repeat", "quiet hours", "channels", "then")  # fmt: skip
     for rule, place in zip(found, places, strict=True):
         made.add_row(*_cells(rule, place, settings.false_alarm_rate))
     show(made)
-    _say([f"left out: {fault}" for fault in faults] + _hints(found))
+    _say([f"left out: {fault}" for fault in faults] + hints)
 
 
 @app.command()
@@ -128,7 +132,7 @@ def test(
         if newest is not None:
             window = (parse_since(since, newest=newest), newest)
             with Console(stderr=True).status(f"evaluating {window[0]:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"):
-                found = rehearse(backtest(engine, rule.apply(settings), *window), rule, settings)
+                found = rehearse(backtest(engine, settings, *window, rules=[rule]), rule, settings)
     except OperationalError as error:
         raise meaning(error) or error from error
     if as_json:
@@ -145,13 +149,13 @@ def _show_rehearsal(found: "list[Rehearsed]", rule: "Rule", window: tuple[dateti
     title = (
         f"rule {rule.name}: {len(found)} alerts from {window[0]:%Y-%m-%d %H:%M} to {window[1]:%Y-%m-%d %H:%M} UTC{rate}"
     )
-    made = table(title, "since (UTC)", "until (UTC)", "topics", "severity", ">seen", ">expected", ">p", "told")
+    made = table(title, "since (UTC)", "until (UTC)", "about", "severity", ">seen", ">expected", ">p", "told")
     for item in found:
         until = f"{item.until:%Y-%m-%d %H:%M}" if item.until else "goes on"
         made.add_row(
             f"{item.since:%Y-%m-%d %H:%M}",
             until,
-            cell(", ".join(item.topics)),
+            cell(", ".join(item.entities or item.topics)),
             item.severity,
             f"{item.seen:,}",
             f"{item.expected:.1f}",
@@ -211,7 +215,7 @@ def _cells(rule: "Rule", place: str, rate: float) -> list[str]:
     return [
         cell(rule.name),
         place,
-        cell(", ".join(rule.scope.topics)) or "all",
+        cell(_watched(rule)),
         cell(", ".join(rule.scope.streams)) or "both",
         f"{per_month:.2g}",
         f"{rule.pending_minutes} min",
@@ -220,6 +224,17 @@ def _cells(rule: "Rule", place: str, rate: float) -> list[str]:
         cell(", ".join(rule.channels)) or "all",
         f"after {second.after_minutes} min {cell(', '.join(second.channels))}" if second else "nobody",
     ]
+
+
+def _watched(rule: "Rule") -> str:
+    """`debt, energy`, `names: Merrowdale Bank`, `all topics in zh`."""
+    scope = rule.scope
+    if scope.entities:
+        return "all names" if "*" in scope.entities else f"names: {', '.join(scope.entities)}"
+    parts = [", ".join(scope.topics) or "all topics"]
+    parts += [f"in {', '.join(scope.languages)}"] if scope.languages else []
+    parts += [f"from {', '.join(scope.sources)}"] if scope.sources else []
+    return " ".join(parts)
 
 
 def _fields(rule: "Rule") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`newsquake alerts`: what fired, and why; who has taken it on; rules and silences."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,13 +52,13 @@ def list_command(
     if as_json:
         print_json({"alerts": found})
         return
-    made = table(f"{len(found)} alerts", ">id", "topic", "stream", "state", "severity", "since (UTC)", "until (UTC)",
+    made = table(f"{len(found)} alerts", ">id", "about", "stream", "state", "severity", "since (UTC)", "until (UTC)",
                  ">seen", ">expected", ">p", "taken on by")  # fmt: skip
     for alert in found:
         until = alert["resolved_at"]
         made.add_row(
             str(alert["alert_id"]),
-            cell(alert["topic"]),
+            cell(_about(alert)),
             cell(alert["stream"]),
             cell(alert["state"]),
             cell(alert["severity"]),
@@ -70,6 +70,12 @@ def list_command(
             cell(alert["acknowledged_by"] or "–"),
         )
     show(made)
+
+
+def _about(alert: dict[str, Any]) -> str:
+    """Topic or name, and which messages count where not all do."""
+    name = alert["topic"] if alert["entity"] == "*" else alert["entity"]
+    return " ".join([name, *alert["languages"], *alert["source_patterns"]])
 
 
 alert_hands.register(app)

@@ -29,6 +29,7 @@ def backtest(
         Path | None,
         typer.Option(help='JSON of the times at which an alert is right: {"name": [["start", "end"], …]} or a list.'),
     ] = None,
+    rules: Annotated[Path | None, typer.Option(help="A TOML file of rules, as the scheduler takes it.")] = None,
     stream: Annotated[StreamName | None, typer.Option(help="Stream for all rows; else each row's own.")] = None,
     source: Annotated[str | None, typer.Option(help="Source of rows that name none.")] = None,
     cache: Annotated[
@@ -41,10 +42,11 @@ def backtest(
 ) -> None:
     """Run the production evaluation over stored messages and say what it would have alerted about.
 
-    All files are one history, judged in event time by the settings NEWSQUAKE_ALERTS_*. Messages are scored by the
-    classifier (NEWSQUAKE_MODELS_*) once. With --labels: precision, recall, delay and false alerts a week. Times without
-    an offset are UTC. Runs in a PostgreSQL of its own and leaves yours alone.
+    All files are one history, judged in event time by the settings NEWSQUAKE_ALERTS_* and by --rules. Messages are
+    scored by the classifier (NEWSQUAKE_MODELS_*) once. With --labels: precision, recall, delay and false alerts a week.
+    Times without an offset are UTC. Runs in a PostgreSQL of its own and leaves yours alone.
     """
+    from alerts.rules import DEFAULT, parse_file
     from alerts.settings import AlertsSettings
     from models.settings import ModelsSettings
     from newsquake.backtest.labels import read_labels
@@ -53,6 +55,7 @@ def backtest(
 
     _check_plot(plot)
     windows = read_labels(labels) if labels else None
+    judging = parse_file(rules) if rules else [DEFAULT]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     models = ModelsSettings()
     contents = read_files(files, stream=stream.value if stream else None, source=source, now=datetime.now(UTC))
@@ -71,6 +74,7 @@ def backtest(
         cache=cache or models.cache_dir / "scores",
         models=models,
         alerts=settings,
+        rules=judging,
         bar=_Bars(shown=not as_json),
         then=draw,
     )
@@ -124,14 +128,15 @@ class _Bars:
 
 
 def _tell(report: "Report") -> None:
-    made = table(f"{len(report.alerts)} alerts", "from (UTC)", "until (UTC)", "topic", "streams", "severity", "test",
-                 ">seen", ">expected", ">p", *(["label"] if report.verdict else []))  # fmt: skip
+    made = table(f"{len(report.alerts)} alerts", "from (UTC)", "until (UTC)", "rule", "about", "streams", "severity",
+                 "test", ">seen", ">expected", ">p", *(["label"] if report.verdict else []))  # fmt: skip
     for alert in report.alerts:
         until = alert.resolved_at
         cells = [
             f"{alert.opened_at:%Y-%m-%d %H:%M}",
             f"{until:%Y-%m-%d %H:%M}" if until else "–",
-            cell(alert.topic),
+            cell(alert.rule),
+            cell(alert.topic if alert.entity == "*" else alert.entity),
             cell(" ".join(alert.streams)),
             cell(alert.severity),
             f"{alert.test} {alert.window_minutes} min",

@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 from alerts.assess import Spike
 from alerts.episodes import Book, Change, step
+from alerts.evidence import Confirmed, Evidence, confirm
 from alerts.series import Series
 from tests.alerts.traffic import MONDAY, SETTINGS, believe
 
 RUN = Series("financials", "comment")
 WHOLE = Series("*", "*")
+NAME = Series("*", "comment", "Corvane Bank")
 
 
 def spike(series: Series, minute: int, observed: int = 12, p_value: float = 1e-9) -> Spike:
@@ -59,7 +61,7 @@ def test_a_concrete_topic_takes_the_lead_of_all_topics() -> None:
     book = Book()
     go(book, 0, spike(WHOLE, 0))
     assert kinds(go(book, 5, spike(RUN, 5))) == [("joined", True)]
-    assert book.current is not None and (book.current.topic, book.current.stream) == RUN
+    assert book.current is not None and book.current.leading == RUN
 
 
 def test_an_episode_ends_after_calm_minutes_only() -> None:
@@ -101,3 +103,42 @@ def test_cool_down_leaves_other_topics_alone_and_ends() -> None:
     go(other, 45)
     assert go(other, 45 + SETTINGS.cooldown_minutes - 1, spike(RUN, 164)) == []
     assert kinds(go(other, 45 + SETTINGS.cooldown_minutes, spike(RUN, 165))) == [("fired", True)]
+
+
+def of_topics(found: Spike, **topics: int) -> Confirmed | None:
+    return confirm(found, Evidence(found.observed, 9, found.observed, topics=topics), SETTINGS)
+
+
+def watch_names(book: Book, minute: int, fire: Spike, **topics: int) -> list[Change]:
+    """A minute of a rule of names, whose negatives are of these topics."""
+    at = MONDAY + timedelta(minutes=minute)
+    return step(book, at, [fire], {fire.series}, fire.observed, lambda found: of_topics(found, **topics), SETTINGS)
+
+
+def told_before() -> Book:
+    """The book of a rule of names that comes after a rule whose alert about financials is open."""
+    before = Book()
+    go(before, 0, spike(RUN, 0))
+    assert before.current is not None
+    return Book(others=[before.current])
+
+
+def test_a_name_is_not_told_where_half_of_what_is_said_of_it_is_told_of_a_topic() -> None:
+    assert watch_names(told_before(), 1, spike(NAME, 1), financials=6, markets=6) == []
+    assert kinds(watch_names(told_before(), 1, spike(NAME, 1), financials=5, markets=7)) == [("fired", True)]
+    assert kinds(watch_names(Book(), 1, spike(NAME, 1), financials=12)) == [("fired", True)]
+
+
+def test_a_graver_alert_about_the_name_is_told_all_the_same() -> None:
+    grave = spike(NAME, 1, observed=60, p_value=1e-30)
+    assert kinds(watch_names(told_before(), 1, grave, financials=60)) == [("fired", True)]
+    book = told_before()
+    book.others[0].severity = "critical"
+    assert watch_names(book, 1, grave, financials=60) == []
+
+
+def test_a_further_name_joins_with_a_message_unless_its_topic_is_told() -> None:
+    book = told_before()
+    watch_names(book, 1, spike(NAME, 1), markets=12)
+    assert kinds(watch_names(book, 2, spike(NAME._replace(entity="Merrowdale"), 2), markets=12)) == [("joined", True)]
+    assert kinds(watch_names(book, 3, spike(NAME._replace(entity="Oncet"), 3), financials=12)) == [("joined", False)]

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, insert
 from alerts.evidence import Evidence, Sample, confirm, weigh
 from alerts.series import HOUR, MINUTE, Series
 from alerts.settings import AlertsSettings
-from alerts.usual import Usual, genuine_part, negatives, references, usual_sources
+from alerts.usual import Usual, genuine_part, references
+from alerts.views import EVERYDAY
 from storage.tables import source_hour
 from tests.alerts.test_evidence import sample
 from tests.alerts.traffic import MONDAY, document, store
@@ -81,7 +82,7 @@ def test_what_is_usual_is_read_from_the_rollups(database: Engine) -> None:
     old = {"bucket": MONDAY - timedelta(days=30), "source": "old", "n": 99, "neutral": 99, **counts}
     with database.begin() as connection:
         connection.execute(insert(source_hour), [*rows, old])
-        assert usual_sources(connection, "news", MONDAY + HOUR) == {"a": 0.75, "b": 0.25}
-        assert usual_sources(connection, "comment", MONDAY + HOUR) == {}
-        assert negatives(connection, Series("financials", "comment"), MONDAY, MONDAY + 5 * MINUTE) == 5
-        assert negatives(connection, Series("*", "*"), MONDAY, MONDAY + HOUR) == 6
+        assert EVERYDAY.source_parts(connection, "news", MONDAY + HOUR) == {"a": 0.75, "b": 0.25}
+        assert EVERYDAY.source_parts(connection, "comment", MONDAY) == {}
+        assert EVERYDAY.count(connection, Series("financials", "comment"), MONDAY, MONDAY + 5 * MINUTE) == (5, 5)
+        assert EVERYDAY.count(connection, Series("*", "*"), MONDAY, MONDAY + HOUR) == (6, 6)

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, text
@@ -15,7 +16,16 @@ from alerts.evaluate import evaluate
 from alerts.evidence import Confirmed, Document, Evidence, confirm
 from alerts.series import ALL, MINUTE, STREAMS, Counts, Rollups, Series
 from alerts.settings import AlertsSettings
-from storage.tables import documents, models, scores, sentiment_hour, sentiment_minute, stream_progress
+from storage.tables import (
+    documents,
+    entity_minute,
+    models,
+    scores,
+    sentiment_hour,
+    sentiment_minute,
+    source_hour,
+    stream_progress,
+)
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 TOPICS = ("debt", "energy", "financials", "markets", "metals")
@@ -95,14 +105,21 @@ def judge(
 
 
 def document(
-    number: int, at: datetime, *, words: str | None = None, source: str | None = None, author: str | None = None
+    number: int,
+    at: datetime,
+    *,
+    words: str | None = None,
+    source: str | None = None,
+    author: str | None = None,
+    entities: Sequence[str] = ("Merrowdale Bank",),
+    stream: str = "comment",
 ) -> Document:
     """A negative comment like no other unless `words` are given; sources go round."""
     written = words or " ".join(hashlib.md5(f"{number}-{part}".encode()).hexdigest()[:9] for part in range(8))
     digest = int.from_bytes(hashlib.md5(written.encode()).digest()[:7], "big")
     name = source or f"source-{number % 4}"
     key = str(uuid.UUID(int=(int(at.timestamp()) << 64) + number))
-    return Document(at, key, name, "comment", author, written, ("Merrowdale Bank",), digest, -0.9)
+    return Document(at, key, name, stream, author, written, tuple(entities), digest, -0.9)
 
 
 def store(
@@ -112,6 +129,7 @@ def store(
     topic: str = "financials",
     sentiment: str = "negative",
     received_at: datetime | None = None,
+    lang: str = "en",
 ) -> None:
     """Store documents with their scores and rollups, all of one topic and sentiment; as they came unless told when."""
     with engine.begin() as connection:
@@ -121,7 +139,7 @@ def store(
         if model is None:
             new = insert(models).values(name="test", first_used=MONDAY).returning(models.c.model_id)
             model = connection.execute(new).scalar_one()
-        connection.execute(insert(documents), [_document_row(item, received_at) for item in found])
+        connection.execute(insert(documents), [_document_row(item, received_at, lang) for item in found])
         low, high = (0.9, 0.05) if sentiment == "negative" else (0.05, 0.9)
         score = {"model_id": model, "topic": topic, "sentiment": sentiment, "negative": low, "positive": high}
         score |= {"neutral": 0.05, "score": high - low, "confidence": 0.9}
@@ -132,30 +150,31 @@ def store(
 
 def count_again(connection: Connection) -> None:
     """Make the rollups what the stored documents say."""
-    for table, unit in ((sentiment_minute, "minute"), (sentiment_hour, "hour")):
-        connection.execute(table.delete())
-        _count(connection, table, func.date_trunc(unit, documents.c.published_at, "UTC"))
+    doc, named = documents.c, func.unnest(documents.c.entities).table_valued("name", joins_implicitly=True)
+    minute, hour = (func.date_trunc(unit, doc.published_at, "UTC") for unit in ("minute", "hour"))
+    _count(connection, sentiment_minute, topic=scores.c.topic, bucket=minute, stream=doc.stream, lang=doc.lang)
+    _count(connection, sentiment_hour, topic=scores.c.topic, bucket=hour, stream=doc.stream, lang=doc.lang)
+    _count(connection, source_hour, bucket=hour, source=doc.source, stream=doc.stream)
+    _count(connection, entity_minute, bucket=minute, entity=named.c.name, stream=doc.stream)
 
 
-def _count(connection: Connection, table: Table, bucket: ColumnElement[datetime]) -> None:
+def _count(connection: Connection, table: Table, **keys: ColumnElement[Any]) -> None:
+    connection.execute(table.delete())
     kinds = [func.count().filter(scores.c.sentiment == kind) for kind in ("negative", "neutral", "positive")]
-    joined = documents.join(
-        scores, (documents.c.published_at == scores.c.published_at) & (documents.c.key == scores.c.key)
-    )
-    keys = (bucket, scores.c.topic, documents.c.stream, documents.c.lang)
-    query = select(*keys, func.count(), *kinds, func.sum(scores.c.score)).select_from(joined).group_by(*keys)
-    columns = ["bucket", "topic", "stream", "lang", "n", "negative", "neutral", "positive", "score_sum"]
+    query = select(*keys.values(), func.count(), *kinds, func.sum(scores.c.score)).group_by(*keys.values())
+    query = query.where(documents.c.published_at == scores.c.published_at, documents.c.key == scores.c.key)
+    columns = [*keys, "n", "negative", "neutral", "positive", "score_sum"]
     connection.execute(insert(table).from_select(columns, query))
 
 
-def _document_row(item: Document, received_at: datetime | None) -> dict[str, object]:
+def _document_row(item: Document, received_at: datetime | None, lang: str) -> dict[str, object]:
     return {
         "published_at": item.published_at,
         "key": uuid.UUID(item.key),
         "source": item.source,
         "id": item.key,
         "stream": item.stream,
-        "lang": "en",
+        "lang": lang,
         "title": None,
         "text": item.text,
         "author": item.author,
