@@ -159,13 +159,13 @@ def _fill(
     """
     cube = np.zeros((2, len(names) + 1, len(STREAMS) + 1, width), dtype=np.int64)
     row = {name: index for index, name in enumerate((*names, ALL))}
-    given = False
-    for count in counts:
-        column = (count.at - start) // step
-        given = given or count.name == ALL
-        if 0 <= column < width:
-            cube[:, row[count.name], STREAMS.index(count.stream), column] += (count.n, count.negative)
-    if not given:
+    place = {stream: index for index, stream in enumerate(STREAMS)}
+    column = {start + index * step: index for index in range(width)}
+    held = [(row[name], place[stream], column[at], n, bad) for at, name, stream, n, bad in counts if at in column]
+    rows, streams, columns, n, negative = np.array(held, dtype=np.int64).reshape(-1, 5).T
+    np.add.at(cube[0], (rows, streams, columns), n)
+    np.add.at(cube[1], (rows, streams, columns), negative)
+    if not cube[:, -1].any():
         cube[:, -1] = cube[:, :-1].sum(axis=1)
     cube[:, :, -1] = cube[:, :, :-1].sum(axis=2)
     flat = cube.reshape(2, -1, width)
