@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 import structlog
-from sqlalchemy import ARRAY, Connection, Text, column, delete, exists, func, literal, select
+from sqlalchemy import ARRAY, Connection, Text, delete, exists, func, literal, select
 from sqlalchemy.dialects import postgresql
 
 from alerts.channels import channel_labels
@@ -72,8 +72,8 @@ def with_rows(connection: Connection, before: Sequence[Rule], settings: AlertsSe
 def unknown_names(connection: Connection, given: Sequence[Rule]) -> list[str]:
     """Names that rules watch and no message has named yet: misspelt, perhaps."""
     wanted = list(dict.fromkeys(name for rule in given for name in rule.scope.entities if name != ALL))
-    named = exists().where(entity_minute.c.entity == column("name"))
-    listed = func.unnest(literal(wanted, ARRAY(Text))).table_valued("name")
+    listed = func.unnest(literal(wanted, ARRAY(Text))).table_valued("name").render_derived()
+    named = exists().where(entity_minute.c.entity == listed.c.name)
     return list(connection.execute(select(listed.c.name).where(~named)).scalars()) if wanted else []
 
 

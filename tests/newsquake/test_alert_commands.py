@@ -97,7 +97,7 @@ def test_wrong_usage_is_exit_code_2_and_says_why(run: Run, arguments: tuple[str,
 
 def test_a_rules_file_is_checked_without_a_database(tmp_path: Path) -> None:
     done = newsquake("alerts", "rules", "check", str(EXAMPLE))
-    assert (done.returncode, done.stdout) == (0, "3 rules, all well: banks, opinion, rest\n")
+    assert (done.returncode, done.stdout) == (0, "5 rules, all well: banks, opinion, names, chinese-debt, rest\n")
     wrong = tmp_path / "rules.toml"
     wrong.write_text("[[rule]]\nname = 'banks'\nmin_sources = 0\n", "utf-8")
     done = newsquake("alerts", "rules", "check", str(wrong))
@@ -119,13 +119,16 @@ def test_the_scheduler_does_not_start_with_rules_that_cannot_work(tmp_path: Path
 
 def test_rules_are_kept_in_the_database_after_those_of_the_file(database: Engine, run: Run, tmp_path: Path) -> None:
     assert [(rule["name"], rule["from"]) for rule in run("rules", "list")["rules"]] == [("default", "built in")]
-    assert run("rules", "add", str(EXAMPLE), "--by", "ana") == {"written": ["banks", "opinion", "rest"]}
-    assert run("rules", "remove", "opinion") == {"removed": "opinion"}
+    added = {"written": ["banks", "opinion", "names", "chinese-debt", "rest"]}
+    assert run("rules", "add", str(EXAMPLE), "--by", "ana") == added
+    for name in ("opinion", "chinese-debt", "names"):
+        assert run("rules", "remove", name) == {"removed": name}
     assert "has no rule 'opinion'" in run("rules", "remove", "opinion", code=1)
     own = tmp_path / "rules.toml"
-    own.write_text("[[rule]]\nname = 'rest'\nmin_sources = 5\n", "utf-8")
+    own.write_text("[[rule]]\nname = 'rest'\nmin_sources = 5\nscope = {entities = ['Nobody']}\n", "utf-8")
     listed = run("rules", "list", NEWSQUAKE_ALERTS_RULES=str(own))
     assert [(rule["name"], rule["from"]) for rule in listed["rules"]] == [("rest", "file"), ("banks", "database")]
+    assert "no message has named Nobody yet" in listed["hints"][-1]
     assert listed["left_out"] == ["table rules, rule 'rest': the rules file has one of that name, which holds"]
 
 

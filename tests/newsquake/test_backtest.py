@@ -135,6 +135,10 @@ def test_the_demos_bank_run_is_found_told_as_json_and_drawn(tmp_path: Path) -> N
     again = json.loads(newsquake(*arguments).stdout)
     assert again["newly_scored"] == 0
     assert again["alerts"] == report["alerts"]
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nname = "names"\nscope = { entities = ["*"] }\n', "utf-8")
+    (named,) = json.loads(newsquake(*arguments, "--rules", str(rules)).stdout)["alerts"]
+    assert (named["rule"], named["topic"], named["entity"], named["right"]) == ("names", "*", "Merrowdale Bank", True)
 
 
 def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
