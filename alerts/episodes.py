@@ -297,7 +297,7 @@ def _detail(episode: Episode, confirmed: Confirmed | None = None) -> dict[str, A
 
 
 def reasons(confirmed: Confirmed, part: Part = EVERYTHING) -> dict[str, Any]:
-    """Why, in JSON types: the window, the counts, the p-value, sources, entities and worst documents."""
+    """Why, in JSON types: the window, the counts, the p-value, sources, entities, terms and worst documents."""
     spike, evidence = confirmed.spike, confirmed.evidence
     return {
         "topic": spike.series.topic,
@@ -318,6 +318,7 @@ def reasons(confirmed: Confirmed, part: Part = EVERYTHING) -> dict[str, Any]:
         "sources": evidence.by_source,
         "entities": evidence.entities,
         "topics": evidence.topics,
+        "terms": list(confirmed.terms()),
         "worst": [
             {
                 "published_at": document.published_at.isoformat(),
@@ -325,6 +326,7 @@ def reasons(confirmed: Confirmed, part: Part = EVERYTHING) -> dict[str, Any]:
                 "source": document.source,
                 "score": round(document.score, 3),
                 "text": document.text[:300],
+                "url": document.url,
             }
             for document in evidence.worst
         ],

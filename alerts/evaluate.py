@@ -6,8 +6,9 @@ late or often ticks come, and whatever dies between them, the result is the same
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from alerts import store
 from alerts.assess import Hour, Spike, Windows, assess, low_floor
 from alerts.baseline import Flags, fit
 from alerts.channels import channel_labels
+from alerts.earlier import read_earlier
 from alerts.episodes import Book, Change, Episode, Examine, step
 from alerts.evidence import Confirmed, Evidence, confirm, weigh
 from alerts.lifecycle import Telling
@@ -26,6 +28,7 @@ from alerts.settings import AlertsSettings
 from alerts.silences import read_silences
 from alerts.slow import Slow
 from alerts.slow import look as look_slowly
+from alerts.terms import top_terms
 from alerts.usual import Usual, genuine_part, references
 from alerts.views import View
 from alerts.watermark import settled_until
@@ -168,6 +171,7 @@ def examiner(connection: Connection, view: View, settings: AlertsSettings) -> Ex
     too_late = timedelta(minutes=settings.max_age_minutes)
     known: dict[tuple[Series, int], Evidence] = {}
     usual: dict[tuple[Series, int], Usual] = {}
+    earlier: dict[tuple[Series, datetime], list[str]] = {}
     at: list[datetime] = []
 
     def examine(spike: Spike) -> Confirmed | None:
@@ -177,6 +181,7 @@ def examiner(connection: Connection, view: View, settings: AlertsSettings) -> Ex
             known.clear()
             if not at or floor_hour(at[0]) != floor_hour(spike.minute):
                 usual.clear()
+                earlier.clear()
             at[:] = [spike.minute]
         window = (spike.series, spike.window)
         if window not in usual:
@@ -187,7 +192,15 @@ def examiner(connection: Connection, view: View, settings: AlertsSettings) -> Ex
             start = end - spike.window * MINUTE
             sample = store.read_negatives(connection, view, spike.series, start, end, late=late)
             known[window] = weigh(sample, usual[window])
-        return confirm(spike, known[window], settings, usual[window])
+        confirmed = confirm(spike, known[window], settings, usual[window])
+        return None if confirmed is None else replace(confirmed, terms=cache(partial(terms, confirmed)))
+
+    def terms(confirmed: Confirmed) -> list[str]:
+        spike = confirmed.spike
+        before = spike.series, floor_hour(spike.minute - spike.window * MINUTE)
+        if before not in earlier:
+            earlier[before] = read_earlier(connection, view, *before)
+        return top_terms([document.text for document in confirmed.evidence.kept], earlier[before])
 
     return examine
 

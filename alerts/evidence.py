@@ -9,7 +9,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,7 +30,7 @@ _WORST = 3
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A negative message within a window; `text` has the title in front. `score` is from -1 to 1."""
+    """A negative message within a window; `text` has the title in front. `score` is from -1 to 1. Untrusted."""
 
     published_at: datetime
     key: str
@@ -42,6 +42,7 @@ class Document:
     content_hash: int
     score: float
     topic: str = ALL
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is left of a window: `effective` negatives, from `sources` sources, in `contents` distinct texts."""
+    """What is left of a window: `effective` negatives, from `sources` sources, in `contents` distinct texts: `kept`."""
 
     effective: int
     sources: int
@@ -66,6 +67,7 @@ class Evidence:
     entities: dict[str, int] = field(default_factory=dict)
     topics: dict[str, int] = field(default_factory=dict)
     worst: tuple[Document, ...] = ()
+    kept: tuple[Document, ...] = ()
 
     def mostly_of(self, topics: Collection[str]) -> bool:
         """Whether at least half of what counts is about these topics."""
@@ -89,16 +91,21 @@ def weigh(sample: Sample, usual: Usual = NOTHING_KNOWN) -> Evidence:
         entities=_top(named),
         topics=dict(sorted(Counter(document.topic for document in kept).items())),
         worst=tuple(worst[:_WORST]),
+        kept=tuple(kept),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A spike that stands on enough evidence, with the p-value of what really counts."""
+    """A spike that stands on enough evidence, with the p-value of what really counts.
+
+    `terms` finds what its texts talk about; called where somebody will read it, since it costs a look at earlier days.
+    """
 
     spike: Spike
     evidence: Evidence
     p_value: float
+    terms: Callable[[], Sequence[str]] = tuple
 
     @property
     def series(self) -> Series:

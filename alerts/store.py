@@ -88,7 +88,7 @@ def read_negatives(
     written = func.concat_ws(" ", func.nullif(doc.title, ""), func.left(doc.text, _TEXT)).label("written")
     columns = (doc.published_at, doc.key, doc.source, doc.stream, doc.author, written, doc.entities, doc.content_hash)
     one_each = (
-        select(*columns, score.score, score.topic)
+        select(*columns, score.score, score.topic, doc.url)
         .select_from(scored_documents())
         .where(*wanted)
         .ext(postgresql.distinct_on(doc.content_hash))
@@ -102,9 +102,9 @@ def read_negatives(
 
 
 def _document(row: Sequence[Any]) -> Document:
-    published_at, key, source, stream, author, text, entities, content_hash, score, topic, _ = row
+    published_at, key, source, stream, author, text, entities, content_hash, score, topic, url, _ = row
     told = (published_at, str(key), source, stream, author, text, tuple(entities), int(content_hash), float(score))
-    return Document(*told, topic=topic)
+    return Document(*told, topic=topic, url=url)
 
 
 def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -> tuple[dict[str, Book], list[Episode]]:
@@ -213,7 +213,7 @@ def tell(
     now = telling.now
     if channels:
         payload = payload_of(change, event_id, telling.rule.name)
-        rows = _notifications(event_id, compose(change), payload, decided, channels, now)
+        rows = _notifications(event_id, compose(change, telling.rule.language), payload, decided, channels, now)
         connection.execute(insert(notifications), rows)
     table = alerts.c
     values: dict[str, Any] = {}

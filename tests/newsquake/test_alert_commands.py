@@ -1,6 +1,7 @@
 """The commands around alerts as people and scripts meet them."""
 
 import json
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_an_alert_is_taken_on_once_and_ended_by_hand(database: Engine, run: Run)
     assert run("resolve", "1")["changed"] is False
     assert "alert 1 is resolved already, since 2026-03-03 11:00 UTC" in run("ack", "1", code=1)
     assert "there is no alert 7: `newsquake alerts list`" in run("ack", "7", code=1)
+
+
+def test_the_commands_of_a_message_do_what_they_say(database: Engine, run: Run) -> None:
+    fire(database)
+    (alert,) = run("list")["alerts"]
+    lines = alert["events"][0]["notifications"][0]["body"].splitlines()
+    acknowledge, silence = (shlex.split(line) for line in lines if line.startswith("  newsquake "))
+    assert acknowledge[:2] == silence[:2] == ["newsquake", "alerts"]
+    assert run(*acknowledge[2:])["alert"]["state"] == "acknowledged"
+    made = run(*silence[2:])["silence"]
+    assert (made["topic"], made["stream"], made["entity"]) == ("financials", None, None)
 
 
 def test_a_silence_is_made_listed_and_lifted(run: Run) -> None:
