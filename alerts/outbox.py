@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, update
 
 from alerts.channels import Channel
+from alerts.chart import picture
 from alerts.errors import ChannelFailed
 from alerts.message import Message
 from alerts.settings import AlertsSettings
@@ -59,7 +60,9 @@ def _deliver_one(
     row = connection.execute(_next(broken, now)).one_or_none()
     if row is None:
         return None
-    failure = _try(channels.get(row.channel), row)
+    channel = channels.get(row.channel)
+    image = _picture(connection, row) if settings.charts and channel is not None and channel.takes_pictures else None
+    failure = _try(channel, row, image)
     attempts = row.attempts + 1
     values: dict[str, object] = {"attempts": attempts, "state": "sent", "sent_at": now, "last_error": None}
     if failure is not None:
@@ -99,12 +102,24 @@ def _next(broken: set[str], now: datetime) -> Select[Any]:
     )
 
 
-def _try(channel: Channel | None, row: Row[Any]) -> ChannelFailed | None:
+def _picture(connection: Connection, row: Row[Any]) -> bytes | None:
+    """The chart of a message; a message without one is better than none."""
+    if not row.payload:
+        return None
+    try:
+        with connection.begin_nested():
+            return picture(connection, row.payload, row.title, row.payload.get("language", "en"))
+    except Exception as error:
+        log.warning("chart_failed", notification=row.notification_id, reason=f"{type(error).__name__}: {error}")
+        return None
+
+
+def _try(channel: Channel | None, row: Row[Any], image: bytes | None) -> ChannelFailed | None:
     """Hand one row over; why not, where that fails."""
     if channel is None:
         return ChannelFailed("the channel is no longer in the settings", final=True)
     try:
-        channel.send(Message(row.title, row.body, str(row.key), row.payload))
+        channel.send(Message(row.title, row.body, str(row.key), row.payload, image))
     except ChannelFailed as failure:
         return failure
     return None

@@ -3,18 +3,20 @@
 from typing import Any
 
 from alerts.episodes import Change
+from alerts.rules import Rule
 
 SCHEMA_VERSION = 1
 
 
-def payload_of(change: Change, event_id: int, rule: str) -> dict[str, Any]:
+def payload_of(change: Change, event_id: int, rule: Rule) -> dict[str, Any]:
     """A change in JSON types; times are ISO 8601 with an offset, `*` is all topics, both streams or no single name."""
     detail, window, episode = change.detail, change.detail["window"], change.episode
     return {
         "schema_version": SCHEMA_VERSION,
         "alert_id": episode.alert_id,
         "event_id": event_id,
-        "rule": rule,
+        "rule": rule.name,
+        "language": rule.language,
         "kind": change.kind,
         "at": change.at.isoformat(),
         "topic": episode.topic,

@@ -77,6 +77,7 @@ class AlertsSettings(BaseSettings):
     kafka_sasl_mechanism: str = Field(default="PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
+    charts: bool = Field(default=True, description="draw a chart for channels that take pictures")
     channel_timeout_seconds: float = Field(
         default=8, gt=0, le=10, description="how long a webhook, Alertmanager or Kafka may take"
     )

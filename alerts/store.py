@@ -212,7 +212,7 @@ def tell(
     """Put a change into the outbox for these channels, and note on its episode that it is told, or owed."""
     now = telling.now
     if channels:
-        payload = payload_of(change, event_id, telling.rule.name)
+        payload = payload_of(change, event_id, telling.rule)
         rows = _notifications(event_id, compose(change, telling.rule.language), payload, decided, channels, now)
         connection.execute(insert(notifications), rows)
     table = alerts.c

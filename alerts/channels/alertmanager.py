@@ -7,7 +7,7 @@ The severity is a label, hence part of an alert's identity: whatever is sent end
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from pydantic import SecretStr
@@ -21,6 +21,8 @@ _SEVERITIES = ("warning", "critical")
 
 class Alertmanager:
     """Posts to `URL/api/v2/alerts`."""
+
+    takes_pictures: ClassVar[bool] = False
 
     def __init__(
         self, url: SecretStr, settings: AlertsSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -25,6 +25,10 @@ class AppriseChannel:
         for plugin in self._target:
             plugin.overflow_mode = apprise.OverflowMode.SPLIT
 
+    @property
+    def takes_pictures(self) -> bool:
+        return all(plugin.attachment_support for plugin in self._target)
+
     def send(self, message: Message) -> None:
         try:
             taken = self._target.notify(
@@ -40,7 +44,7 @@ class AppriseChannel:
             raise ChannelFailed("the service did not take the message, or did not answer")
 
     def _pictures(self, message: Message) -> list[AttachMemory] | None:
-        if message.image is None or not all(plugin.attachment_support for plugin in self._target):
+        if message.image is None or not self.takes_pictures:
             return None
         return [AttachMemory(content=message.image, name="newsquake.png", mimetype="image/png")]
 

@@ -1,5 +1,7 @@
 """Standard output."""
 
+from typing import ClassVar
+
 import typer
 
 from alerts.errors import ChannelFailed
@@ -8,6 +10,8 @@ from alerts.message import Message
 
 class Console:
     """Prints to standard output, where `newsquake up` and container logs show it."""
+
+    takes_pictures: ClassVar[bool] = False
 
     def send(self, message: Message) -> None:
         try:

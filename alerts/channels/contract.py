@@ -6,6 +6,12 @@ from alerts.message import Message
 
 
 class Channel(Protocol):
-    """Something that takes a message or raises `ChannelFailed`, within some seconds: a row of the outbox is locked."""
+    """Something that takes a message or raises `ChannelFailed`, within some seconds: a row of the outbox is locked.
+
+    `takes_pictures`: whether a message's `image` is shown; none is drawn for the others.
+    """
+
+    @property
+    def takes_pictures(self) -> bool: ...
 
     def send(self, message: Message) -> None: ...

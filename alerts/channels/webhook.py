@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import msgspec
 from pydantic import SecretStr
@@ -20,6 +21,8 @@ from alerts.settings import AlertsSettings
 
 class Webhook:
     """Posts the payload with `title`, `text` and `key`; raises `InvalidChannel` without a secret to sign with."""
+
+    takes_pictures: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -27,6 +27,8 @@ NOW = MONDAY
 class Recorder:
     """Takes every message, or none."""
 
+    takes_pictures = False
+
     def __init__(self, *, broken: bool = False, failure: ChannelFailed | None = None) -> None:
         self.broken, self.got, self.keys = broken, list[str](), list[str]()
         self.failure = failure or ChannelFailed("no answer")
