@@ -7,9 +7,12 @@ neither hides the next one nor itself. After Farrington flexible (Noufaily et al
 Shares: a beta distribution around the pooled share, its spread estimated by moments and shrunk to a prior.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,8 @@ from alerts.series import ALL, HOUR, Rollups, Series, stream_totals
 from alerts.spikes import Floats
 
 Flags = npt.NDArray[np.bool_]
+T = TypeVar("T")
+R = TypeVar("R")
 
 _RECENCY_DAYS = 14.0  # an hour two weeks old counts half towards the recent level
 _OTHER_DAYS = 0.25  # weight of weekend hours for a working day and the reverse
@@ -33,6 +38,7 @@ _GAP_HOURS, _GAP, _LEAST_EXPOSURE = 23, 0.6, 0.1
 _MEDIAN_CHI2 = 0.4549
 _LEAST_EXPECTED = 0.02  # negatives an hour
 _FITTED = ("mean", "messages", "dispersion", "doubt", "share", "concentration")
+_MOST_THREADS = 4
 _BLOCK = 256  # series whose hours fit into a processor's cache together
 
 
@@ -69,14 +75,14 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
     """
     fitted = wanted | np.array([item.whole for item in rollups.series])
     found = {name: np.zeros(fitted.shape) for name in _FITTED}
-    hours = 0
-    for rows in blocks(rollups.series, fitted):
-        hours, *values = _fit(rollups, hour, rows, excluded, days, guard)
+    parts = list(blocks(rollups.series, fitted))
+    fits = together(lambda rows: _fit(rollups, hour, rows, excluded, days, guard), parts)
+    for rows, (_, *values) in zip(parts, fits, strict=True):
         for name, value in zip(_FITTED, values, strict=True):
             found[name][rows] = value
     end = rollups.hour_index(hour)
     seen = np.asarray(rollups.hour_n[:, end - 24 * days : end - guard].any(axis=1))
-    return Baseline(**found, seen=seen, fitted=fitted, hours=hours)
+    return Baseline(**found, seen=seen, fitted=fitted, hours=fits[0][0])
 
 
 def blocks(series: Sequence[Series], wanted: Flags) -> Iterator[npt.NDArray[np.int64]]:
@@ -88,6 +94,15 @@ def blocks(series: Sequence[Series], wanted: Flags) -> Iterator[npt.NDArray[np.i
     totals, others = np.flatnonzero(whole), np.flatnonzero(wanted & ~whole)
     for start in range(0, max(others.size, 1), _BLOCK):
         yield np.concatenate((totals, others[start : start + _BLOCK]))
+
+
+def together(work: Callable[[T], R], blocks: Sequence[T]) -> list[R]:
+    """What `work` makes of each block, on as many cores as there are: numpy leaves the interpreter alone meanwhile."""
+    threads = min(len(blocks), os.cpu_count() or 1, _MOST_THREADS)
+    if threads < 2:
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(threads, "baseline") as pool:
+        return list(pool.map(work, blocks))
 
 
 def _fit(

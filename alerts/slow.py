@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.assess import TESTS, Spike
-from alerts.baseline import Flags, blocks
+from alerts.baseline import Flags, blocks, together
 from alerts.series import HOUR, MINUTE, Rollups, Series
 from alerts.settings import AlertsSettings
 from alerts.slow_law import History, Law, above, learn, odds
@@ -84,8 +84,9 @@ def _burning(
     """
     end, shortest = rollups.hour_index(hour), settings.slow_windows[0]
     span = slice(end - 24 * settings.history_days, end)
-    found: list[tuple[npt.NDArray[np.int64], History, Flags]] = []
-    for rows in blocks(rollups.series, able):
+    parts = list(blocks(rollups.series, able))
+
+    def part(rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], History, Flags]:
         n, y = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_n, rollups.hour_negative))
         series = tuple(rollups.series[row] for row in rows)
         whole = np.array([item.whole for item in series])
@@ -93,8 +94,10 @@ def _burning(
         out = np.flatnonzero(above(history, shortest, _HIGH_EFFECT) | whole)
         history = history.only(out)
         high = _judge(history, shortest, quiet[rows[out]], settings).high
-        kept = high | whole[out] if not found else high & ~whole[out]
-        found.append((rows[out][kept], history.only(np.flatnonzero(kept)), high[kept]))
+        kept = high | whole[out] if rows is parts[0] else high & ~whole[out]
+        return rows[out][kept], history.only(np.flatnonzero(kept)), high[kept]
+
+    found = together(part, parts)
     rows = np.concatenate([part for part, _, _ in found])
     history = History.together([part for _, part, _ in found])
     return rows, history, np.concatenate([part for _, _, part in found])
