@@ -12,8 +12,8 @@ _SHOWN = {
     "writer": "batch writer",
     "executemany": "executemany of INSERT",
     "insertmanyvalues": "SQLAlchemy insertmanyvalues",
-    "copy": "bare COPY, binary",
-    "copy_text": "bare COPY, text",
+    "copy": "bare COPY",
+    "copy_binary": "bare COPY, binary",
 }
 
 

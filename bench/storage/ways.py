@@ -5,8 +5,8 @@
 | `writer` | keys, documents, scores, five rollups, the queue of the indexes; each document once | Newsquake's tables |
 | `executemany` | documents and scores, by psycopg's pipelined `executemany` of plain INSERTs | two tables like them |
 | `insertmanyvalues` | the same by SQLAlchemy's INSERT … VALUES of many rows, with RETURNING | two more |
-| `copy` | the same columns by binary COPY: as fast as rows get in from Python | one table without an index |
-| `copy_text` | the same in COPY's text format, which is what one gets unless one asks | another one |
+| `copy` | the same columns by COPY as one writes it, in its text format | one table without an index |
+| `copy_binary` | the same in the binary format with types set: as fast as rows get in from Python | another one |
 
 The peers drop no duplicates and keep no rollups. Their tables have the checks and indexes of the real ones, and no
 partitions; those of COPY have neither.
@@ -22,7 +22,7 @@ from storage.tables import documents, scores
 from storage.writer import BatchWriter, ScoredDocument
 
 Write = Callable[[Sequence[ScoredDocument]], object]
-WAYS = ("writer", "executemany", "insertmanyvalues", "copy", "copy_text")
+WAYS = ("writer", "executemany", "insertmanyvalues", "copy", "copy_binary")
 
 _PEERS = """
 CREATE SCHEMA executemany;
@@ -37,9 +37,9 @@ CREATE TABLE copy.documents (
     author text, entities text[], content_hash bigint, topic text, sentiment text, negative real, neutral real,
     positive real, confidence real
 );
-CREATE SCHEMA copy_text;
-CREATE TABLE copy_text.documents (LIKE copy.documents)"""
-_BINARY, _TEXT = "COPY copy.documents FROM STDIN (FORMAT BINARY)", "COPY copy_text.documents FROM STDIN"
+CREATE SCHEMA copy_binary;
+CREATE TABLE copy_binary.documents (LIKE copy.documents)"""
+_TEXT, _BINARY = "COPY copy.documents FROM STDIN", "COPY copy_binary.documents FROM STDIN (FORMAT BINARY)"
 _COLUMNS = (
     "published_at", "key", "source", "id", "stream", "lang", "title", "text", "url", "author", "entities",
     "content_hash", "topic", "sentiment", "negative", "neutral", "positive", "confidence",
@@ -64,15 +64,15 @@ def ways(engine: Engine) -> dict[str, Write]:
         "writer": BatchWriter(engine, "bench").write,
         "executemany": lambda batch: _executemany(engine, plain, batch),
         "insertmanyvalues": lambda batch: _insertmanyvalues(engine, many, batch),
-        "copy": lambda batch: _copy(engine, _BINARY, batch),
-        "copy_text": lambda batch: _copy(engine, _TEXT, batch),
+        "copy": lambda batch: _copy(engine, _TEXT, batch),
+        "copy_binary": lambda batch: _copy(engine, _BINARY, batch),
     }
 
 
 _COUNTS = text("""
 SELECT (SELECT count(*) FROM executemany.documents), (SELECT count(*) FROM executemany.scores),
        (SELECT count(*) FROM insertmanyvalues.documents), (SELECT count(*) FROM insertmanyvalues.scores),
-       (SELECT count(*) FROM copy.documents), (SELECT count(*) FROM copy_text.documents)""")
+       (SELECT count(*) FROM copy.documents), (SELECT count(*) FROM copy_binary.documents)""")
 
 
 def stored(engine: Engine) -> list[int]:
