@@ -87,7 +87,7 @@ def _burning(
     parts = list(blocks(rollups.series, able))
 
     def part(rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], History, Flags]:
-        n, y = (counts[rows, span].astype(np.float64) for counts in (rollups.hour_n, rollups.hour_negative))
+        n, y = (counts[rows, span].astype(np.float32) for counts in (rollups.hour_n, rollups.hour_negative))
         series = tuple(rollups.series[row] for row in rows)
         whole = np.array([item.whole for item in series])
         history = learn(series, hour, y, n, teaches[rows], days=settings.history_days)

@@ -7,13 +7,13 @@ weighted down (after Noufaily et al. 2013, doi:10.1002/sim.5595). Pure and vecto
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from alerts.baseline import DayGrid, Flags, exposures, robust
+from alerts.baseline import DayGrid, Flags, Reals, exposures, robust
 from alerts.series import ALL, Series, stream_totals
-from alerts.spikes import Floats
 
 _RECENCY_DAYS = 14.0
 _OUTBREAK = 2.0  # windows that stand out by more are weighted down in the estimate of the spread
@@ -32,14 +32,21 @@ _SURGE = 0.15  # doubt that a topic rises as everything else does, where that ri
 _OF_SERIES = ("y", "n", "expected", "usual", "complete", "kept")
 
 
-def trailing(values: Floats, length: int) -> Floats:
+def trailing(values: Reals, length: int) -> Reals:
     """Sums over the last `length` columns up to and including each one; shape as `values`."""
-    total = np.cumsum(values, axis=-1)
-    total[..., length:] -= total[..., :-length].copy()
+    total, width = np.zeros_like(values), 0
+    power, size = values, 1
+    while width < length:  # sums over 1, 2, 4, … columns: differences of running sums would lose digits
+        if length & size:
+            total[..., width:] += power[..., : power.shape[-1] - width]
+            width += size
+        doubled = power.copy()
+        doubled[..., size:] += power[..., :-size]
+        power, size = doubled, 2 * size
     return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """Counts and what was to be expected of them, hour by hour up to the judged one; arrays are [series, hours].
 
@@ -51,20 +58,20 @@ class History:
     days have taught what is known of an hour's time of day.
     """
 
-    y: Floats
-    n: Floats
-    expected: Floats
-    usual: Floats
-    complete: Floats
-    exposure: Floats
-    kept: Floats
-    near: Floats
+    y: Reals
+    n: Reals
+    expected: Reals
+    usual: Reals
+    complete: Reals
+    exposure: Reals
+    kept: Reals
+    near: Reals
     series: tuple[Series, ...]
 
-    @property
-    def totals(self) -> tuple[int, ...]:
+    @cached_property
+    def totals(self) -> npt.NDArray[np.int64]:
         """For each series the place of its stream's sum over all topics."""
-        return stream_totals(self.series)
+        return np.array(stream_totals(self.series))
 
     def only(self, rows: npt.NDArray[np.int64]) -> "History":
         """The history of these series."""
@@ -79,22 +86,23 @@ class History:
         return History(**joined, exposure=parts[0].exposure, near=parts[0].near, series=series)
 
 
-def learn(series: tuple[Series, ...], hour: datetime, y: Floats, n: Floats, teaches: Flags, *, days: int) -> History:
+def learn(series: tuple[Series, ...], hour: datetime, y: Reals, n: Reals, teaches: Flags, *, days: int) -> History:
     """Learn from the `days` before `hour`, of whose hours those count that are marked in `teaches`, [series, hours]."""
     total = series.index(Series(ALL, ALL))
     active = n[total] > 0
     age = np.arange(24 * days, 0, -1) / 24
-    weight = np.where(active & (age > _GUARD_HOURS / 24) & teaches, 0.5 ** (age / _RECENCY_DAYS), 0.0)
+    recency = (0.5 ** (age / _RECENCY_DAYS)).astype(np.float32)
+    weight = np.where(active & (age > _GUARD_HOURS / 24) & teaches, recency, 0.0)
     grid = DayGrid(hour, days)
     profile, exposure = exposures(grid, n[total], weight[total])
     fitted, _, kept = robust(grid, y, weight, profile, exposure)
-    usual = grid.spread(grid.smooth(n, weight, profile, exposure))
+    usual = grid.spread(grid.smooth(grid.cells(weight * n), grid.cells(weight * exposure), profile))
     return History(
         y,
         n,
         expected=np.where(active, np.maximum(grid.spread(fitted), 1e-3), 0.0),
         usual=usual * active,
-        complete=usual[np.asarray(stream_totals(series))],
+        complete=usual[np.array(stream_totals(series))],
         exposure=exposure,
         kept=kept,
         near=grid.spread(grid.sums(kept))[total] / _HOURS_POOLED,
@@ -106,11 +114,11 @@ def learn(series: tuple[Series, ...], hour: datetime, y: Floats, n: Floats, teac
 class Law:
     """What is normal for a window; each array is [series]. `part`: of the window that is without gaps."""
 
-    mean: Floats
-    variance: Floats
-    share: Floats
-    concentration: Floats
-    part: Floats
+    mean: Reals
+    variance: Reals
+    share: Reals
+    concentration: Reals
+    part: Reals
 
     @classmethod
     def of(cls, history: History, length: int) -> "Law":
@@ -135,81 +143,84 @@ def above(history: History, length: int, effect: float) -> Flags:
     return np.asarray((seen >= effect * mean) | (odds(portion) >= effect * odds(_share(history, length))))
 
 
-def odds(share: Floats) -> Floats:
+def odds(share: Reals) -> Reals:
     """Chances for against chances against."""
-    return np.asarray(share / np.maximum(1 - share, 1e-3), dtype=np.float64)
+    return share / np.maximum(1 - share, 1e-3)
 
 
-def _expected(history: History, length: int) -> Floats:
-    return np.asarray(np.maximum(history.expected[:, -length:].sum(axis=1), 0.02), dtype=np.float64)
+def _expected(history: History, length: int) -> Reals:
+    expected: Reals = np.maximum(history.expected[:, -length:].sum(axis=1), 0.02)
+    return expected
 
 
-def _past(history: History, length: int) -> Floats:
+def _past(history: History, length: int) -> Reals:
     """Weights of the windows in the history: overlapping ones are worth one for each length, [series, hours]."""
     weight = trailing(history.kept, length) / length / length
     weight[:, : length - 1] = 0
     return weight
 
 
-def _spread(history: History, length: int, expected: Floats) -> Floats:
+def _spread(history: History, length: int, expected: Reals) -> Reals:
     """Squared coefficient of variation of windows beyond a Poisson law's, outbreaks weighted down."""
     usual = trailing(history.expected * history.exposure, length)
     off = trailing(history.y, length) - usual
     weight = _past(history, length)
-    spread = np.full(expected.shape, _PRIOR_SPREAD)
+    spread: Reals = np.full_like(expected, _PRIOR_SPREAD)
     for _ in range(3):
         deviation = off / np.sqrt(np.maximum(usual + spread[:, np.newaxis] * usual * usual, 0.05))
-        kept = weight / np.maximum(deviation / _OUTBREAK, 1.0) ** 4
+        kept = weight / np.square(np.square(np.maximum(deviation / _OUTBREAK, 1.0)))
         square = (kept * usual * usual).sum(axis=1) + _PRIOR_WINDOWS * expected * expected
         excess = (kept * (off * off - usual)).sum(axis=1) + _PRIOR_WINDOWS * _PRIOR_SPREAD * expected * expected
         spread = np.maximum(excess / square, _PRIOR_SPREAD / 5)
-    return np.asarray(spread, dtype=np.float64)
+    return spread
 
 
-def _traffic(history: History, length: int) -> Floats:
+def _traffic(history: History, length: int) -> Reals:
     """How much busier than usual everything else was, at least 1; see `alerts.assess`."""
-    totals = list(history.totals)
-    whole = np.array([total == row for row, total in enumerate(totals)])
+    totals = history.totals
+    whole = totals == np.arange(totals.size)
     window, usual = (part[:, -length:].sum(axis=1) for part in (history.n, history.usual))
     others = window[totals] - np.where(whole, 0.0, window)
     expected = usual[totals] - np.where(whole, 0.0, usual)
-    ratio = (others + _QUIET_TRAFFIC) / (np.maximum(expected, 0.0) + _QUIET_TRAFFIC)
-    return np.asarray(np.maximum(ratio, 1.0), dtype=np.float64)
+    ratio: Reals = (others + _QUIET_TRAFFIC) / (np.maximum(expected, 0.0) + _QUIET_TRAFFIC)
+    return np.maximum(ratio, 1.0)
 
 
-def _whole(history: History, length: int) -> Floats:
+def _whole(history: History, length: int) -> Reals:
     """The part of the window and of the hours before it, by usual traffic, in which no sources were missing."""
-    totals, length = list(history.totals), length + _GAP_HOURS
-    n, usual = (trailing(part, _GAP_HOURS)[:, -length:] for part in (history.n[totals], history.complete))
-    weight = history.complete[:, -length:]
-    whole = n + _QUIET_TRAFFIC / 2 >= _GAP * usual
-    return np.asarray((weight * whole).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9), dtype=np.float64)
+    last = length + 2 * _GAP_HOURS
+    complete, n = history.complete[:, -last:], history.n[:, -last:][history.totals]
+    whole = trailing(n, _GAP_HOURS) + _QUIET_TRAFFIC / 2 >= _GAP * trailing(complete, _GAP_HOURS)
+    weight = complete[:, _GAP_HOURS:]
+    part: Reals = (weight * whole[:, _GAP_HOURS:]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
+    return part
 
 
-def _share(history: History, length: int) -> Floats:
+def _share(history: History, length: int) -> Reals:
     """Expected share of negatives at the window's hours of the week, little history leaning on the stream's."""
-    totals = list(history.totals)
+    totals = history.totals
     negatives, messages = (part[:, -length:].sum(axis=1) for part in (history.expected, history.usual))
     taught = (history.kept * history.n).sum(axis=1)
     stream = (negatives + 1) / (messages + 4)
     own = negatives / np.maximum(messages, 1e-3)
     pooled = (taught * np.minimum(own, 1.0) + _SHARE_MESSAGES * stream[totals]) / (taught + _SHARE_MESSAGES)
-    return np.asarray(np.clip(pooled, 0.01, 0.97), dtype=np.float64)
+    share: Reals = np.clip(pooled, 0.01, 0.97)
+    return share
 
 
-def _correlation(history: History, length: int) -> Floats:
+def _correlation(history: History, length: int) -> Reals:
     """How alike messages of one window are (the beta-binomial's), outbreaks weighted down."""
     y, n, e, m = (trailing(part, length) for part in (history.y, history.n, history.expected, history.usual))
     p = np.clip(e / np.maximum(m, 1e-3), 0.01, 0.97)
-    whole = trailing((history.exposure >= 1.0).astype(np.float64)[np.newaxis], length) >= length
+    whole = trailing((history.exposure >= 1.0).astype(np.float32)[np.newaxis], length) >= length
     weight = np.where(whole & (n >= 2), _past(history, length), 0.0)
     off = y - n * p
     variance = n * p * (1 - p)
-    correlation = np.full(n.shape[0], _PRIOR_CORRELATION)
+    correlation: Reals = np.full(n.shape[0], _PRIOR_CORRELATION, n.dtype)
     for _ in range(3):
         deviation = off / np.sqrt(np.maximum(variance * (1 + (n - 1) * correlation[:, np.newaxis]), 0.05))
-        kept = weight / np.maximum(deviation / _OUTBREAK, 1.0) ** 4
+        kept = weight / np.square(np.square(np.maximum(deviation / _OUTBREAK, 1.0)))
         pairs = (kept * variance * np.maximum(n - 1, 0)).sum(axis=1) + _PRIOR_PAIRS
         excess = (kept * (off * off - variance)).sum(axis=1) + _PRIOR_PAIRS * _PRIOR_CORRELATION
         correlation = np.clip(excess / pairs, _LEAST_CORRELATION, _MOST_CORRELATION)
-    return np.asarray(correlation, dtype=np.float64)
+    return correlation
