@@ -41,19 +41,24 @@ def sizes(engine: Engine, documents: int) -> dict[str, Any]:
 
 
 def retention(engine: Engine, count: int) -> dict[str, Any]:
-    """Drop the `count` oldest days, a transaction each as `newsquake db retention` does; the slowest counts."""
+    """Drop the `count` oldest days, a transaction each as `newsquake db retention` does; the slowest counts.
+
+    `locked_ms` is how long others may have to wait: the server removes the files after it has let go of the locks.
+    """
     oldest = document_days(engine)[:count]
-    took, documents = [], []
+    took, locked, documents = [], [], []
     for day in oldest:
         with engine.connect() as connection:
             documents.append(int(connection.execute(_COUNT, {"day": day.day}).scalar_one()))
         began = time.perf_counter()
         with engine.begin() as connection:
             connection.execute(_DROP, {"day": day.day})
+            locked.append((time.perf_counter() - began) * 1000)
         took.append((time.perf_counter() - began) * 1000)
     return {
         "day_ms": statistics.median(took),
         "slowest_ms": max(took),
+        "locked_ms": statistics.median(locked),
         "days": len(took),
         "documents_a_day": statistics.mean(documents),
         "mb_a_day": statistics.mean(day.bytes for day in oldest) / 1e6,
