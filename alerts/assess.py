@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.baseline import Baseline
-from alerts.series import HOUR, MINUTE, Counts, Rollups, Series, floor_hour, stream_totals, window_sums
+from alerts.series import HOUR, MINUTE, Counts, Rollups, Series, floor_hour, window_sums
 from alerts.settings import AlertsSettings
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
 
@@ -70,8 +70,8 @@ class Windows:
 
     def __init__(self, rollups: Rollups, lengths: tuple[int, ...]) -> None:
         self.lengths = lengths
-        self.n = np.stack([window_sums(rollups.n, length) for length in lengths])
-        self.negative = np.stack([window_sums(rollups.negative, length) for length in lengths])
+        self.n = window_sums(rollups.n, lengths)
+        self.negative = window_sums(rollups.negative, lengths)
         self.busiest: Counts = self.negative.max(axis=(0, 1), initial=0)
 
 
@@ -208,8 +208,7 @@ def _traffic(rollups: Rollups, n: Counts, baseline: Baseline, lengths: tuple[int
     A rise of all traffic raises every topic's negatives too and is no news about any of them. Of a topic, everything
     else is the other topics in its streams; of all topics it is their own traffic, which leaves them the share test.
     """
-    totals = np.array(stream_totals(rollups.series))
-    whole = np.array([item.whole for item in rollups.series])
+    totals, whole = rollups.totals, rollups.whole
     hours = (np.asarray(lengths, dtype=np.float64) * (MINUTE / HOUR))[:, np.newaxis, np.newaxis]
     others = n[:, totals] - np.where(whole[:, np.newaxis], 0, n)
     usual = baseline.messages[totals] - np.where(whole, 0.0, baseline.messages)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from alerts.series import ALL, Rollups, Series, stream_totals
+from alerts.series import ALL, Rollups, Series
 from alerts.spikes import Floats
 
 Flags = npt.NDArray[np.bool_]
@@ -40,11 +40,12 @@ _PRIOR_SHARE, _SHARE_MESSAGES, _SERIES_MESSAGES = 0.25, 100.0, 20.0
 _PRIOR_CORRELATION, _CORRELATION_PAIRS, _LEAST_CORRELATION, _MOST_CORRELATION = 0.03, 200.0, 0.015, 0.3
 _GAP_HOURS, _GAP, _LEAST_EXPOSURE = 23, 0.6, 0.1
 _MEDIAN_CHI2 = 0.4549
+_ANSCOMBE = 1.5  # factor of the residuals, which is left to their limit
 _LEAST_EXPECTED = 0.02  # negatives an hour
 _FITTED = ("mean", "messages", "dispersion", "doubt", "share", "concentration")
 _MOST_THREADS = 4
 _CELLS = 48  # hours of the day, of working days and of weekends
-_BLOCK = 256  # series whose hours fit into a processor's cache together
+_BLOCK = 900  # series at most: few enough for the cache, many enough that threads need not wait for each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +79,38 @@ def fit(rollups: Rollups, hour: datetime, wanted: Flags, excluded: Flags, *, day
         days: length of the history.
         guard: hours just before `hour` that are left out, so that a spike in the making is not its own baseline.
     """
-    fitted = wanted | np.array([item.whole for item in rollups.series])
+    fitted = wanted | rollups.whole
     found = {name: np.zeros(fitted.shape) for name in _FITTED}
-    parts = list(blocks(rollups.series, fitted))
-    fits = together(lambda rows: _fit(rollups, hour, rows, excluded, days, guard), parts)
-    for rows, (_, *values) in zip(parts, fits, strict=True):
+    parts = list(blocks(rollups, fitted))
+    fits = together(lambda block: _fit(rollups, hour, block, excluded, days, guard), parts)
+    for block, (_, *values) in zip(parts, fits, strict=True):
         for name, value in zip(_FITTED, values, strict=True):
-            found[name][rows] = value
+            found[name][block.rows] = value
     end = rollups.hour_index(hour)
     seen = np.asarray(rollups.hour_n[:, end - 24 * days : end - guard].any(axis=1))
     return Baseline(**found, seen=seen, fitted=fitted, hours=fits[0][0])
 
 
-def blocks(series: Sequence[Series], wanted: Flags) -> Iterator[npt.NDArray[np.int64]]:
-    """Places of the `wanted` series, a cacheful at a time; the sums over all topics stand at each block's beginning.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some series by their `rows` in the rollups; the sums over all topics come first in every block.
 
-    Whatever leans on those sums finds them in its own block, so that blocks are independent of each other.
+    Whatever leans on those sums finds them here, so that blocks are independent of each other: `totals` are places
+    within the block, of each one's stream's sum, and `total` is that of the sum of all.
     """
-    whole = np.array([item.whole for item in series])
-    totals, others = np.flatnonzero(whole), np.flatnonzero(wanted & ~whole)
-    for start in range(0, max(others.size, 1), _BLOCK):
-        yield np.concatenate((totals, others[start : start + _BLOCK]))
+
+    rows: npt.NDArray[np.int64]
+    totals: npt.NDArray[np.int64]
+    total: int
+
+
+def blocks(rollups: Rollups, wanted: Flags) -> Iterator[Block]:
+    """The `wanted` series in blocks of one size."""
+    sums, others = np.flatnonzero(rollups.whole), np.flatnonzero(wanted & ~rollups.whole)
+    total = int(np.searchsorted(sums, rollups.series.index(Series(ALL, ALL))))
+    for part in np.array_split(others, max(-(-others.size // _BLOCK), 1)):
+        rows = np.concatenate((sums, part))
+        yield Block(rows, np.searchsorted(sums, rollups.totals[rows]), total)
 
 
 def together(work: Callable[[T], R], blocks: Sequence[T]) -> list[R]:
@@ -111,13 +123,12 @@ def together(work: Callable[[T], R], blocks: Sequence[T]) -> list[R]:
 
 
 def _fit(
-    rollups: Rollups, hour: datetime, rows: npt.NDArray[np.int64], excluded: Flags, days: int, guard: int
+    rollups: Rollups, hour: datetime, block: Block, excluded: Flags, days: int, guard: int
 ) -> tuple[int, Reals, Reals, Reals, Reals, Reals, Reals]:
     """Hours with any traffic, and the values of one block in the order of `_FITTED`."""
     end = rollups.hour_index(hour)
     span = slice(end - 24 * days, end)
-    series = tuple(rollups.series[row] for row in rows)
-    total = series.index(Series(ALL, ALL))
+    rows, total = block.rows, block.total
     y, n = (counts[rows, span].astype(np.float32) for counts in (rollups.hour_negative, rollups.hour_n))
     if guard:
         y[:, -guard:] = n[:, -guard:] = 0
@@ -128,13 +139,14 @@ def _fit(
     weight = np.where(active & ~excluded[rows, span], recency, 0.0)
     grid = DayGrid(hour, days)
     profile, exposure = exposures(grid, n[total], weight[total])
-    fitted_hours, dispersion, kept = robust(grid, y, weight, profile, exposure)
-    mean = fitted_hours[:, grid.weekend, 0]
+    fitted, kept, hours = robust(grid, y, weight, grid.cells(weight * exposure), profile, exposure)
+    dispersion = _dispersion(y, np.maximum(grid.spread(fitted) * exposure, _LEAST_EXPECTED), kept)
+    mean = fitted[:, grid.weekend, 0]
     near = grid.here(kept)
     backing = np.maximum(near + np.minimum(_SHRINK_HOURS, kept.sum(axis=1)), 1.0)
     doubt = dispersion / (np.maximum(mean, 0.02) * backing) + _NEW_HOUR * _SHRINK_HOURS / (near + _SHRINK_HOURS)
-    messages = grid.smooth(grid.cells(kept * n), grid.cells(kept * exposure), profile)[:, grid.weekend, 0]
-    return int(active.sum()), mean, messages, dispersion, doubt, *_shares(series, y, n, kept)
+    messages = grid.smooth(grid.cells(kept * n), hours, profile)[:, grid.weekend, 0]
+    return int(active.sum()), mean, messages, dispersion, doubt, *_shares(block, y, n, kept)
 
 
 class DayGrid:
@@ -214,21 +226,28 @@ def exposures(grid: DayGrid, traffic: Reals, weight: Reals) -> tuple[Reals, Real
     return profile, exposure
 
 
-def robust(grid: DayGrid, y: Reals, weight: Reals, profile: Reals, exposure: Reals) -> tuple[Reals, Reals, Reals]:
-    """Expected hourly counts [series, 2, 24], dispersion, and the weights left after outbreaks are weighted down."""
-    counted, hours = grid.cells(weight * y), grid.cells(weight * exposure)
-    counts, sixth_exposure = np.cbrt(y * y), exposure ** (1 / 6)
-    used = weight > 0
-    middle = np.maximum(used.sum(axis=1, keepdims=True) - 1, 0) // 2
+def robust(
+    grid: DayGrid, y: Reals, weight: Reals, hours: Reals, profile: Reals, exposure: Reals
+) -> tuple[Reals, Reals, Reals]:
+    """Expected hourly counts, [series, 2, 24], with outbreaks weighted down; the weights left, [series, hours]; their
+    sums by cell, [series, 48], where `hours` are those before, of the hours' exposure."""
+    counted, counts, sixth_exposure = grid.cells(weight * y), np.cbrt(y * y), exposure ** (1 / 6)
+    unused = weight <= 0
+    middle = np.maximum(weight.shape[1] - unused.sum(axis=1, keepdims=True) - 1, 0) // 2
     fitted = grid.smooth(counted, hours, profile)
+    residual, squares = np.empty_like(y), np.empty_like(y)  # written again and again, to stay in the cache
     for _ in range(3):
         # Of the few hours of a week, not of all hours of the history: roots are what costs.
-        sixth = grid.spread(fitted ** (1 / 6)) * sixth_exposure
-        np.maximum(sixth, _LEAST_EXPECTED ** (1 / 6), out=sixth)
-        residual = 1.5 * (counts / sixth - sixth * sixth * sixth)
-        squares = np.where(used, residual * residual, np.inf)
-        median = np.take_along_axis(np.partition(squares, np.unique(middle), axis=1), middle, axis=1)[:, 0]
-        limit = _OUTBREAK * np.sqrt(np.maximum(np.where(np.isfinite(median), median, 0.0) / _MEDIAN_CHI2, 1.0))
+        sixth = grid.spread(fitted ** (1 / 6))
+        np.maximum(np.multiply(sixth, sixth_exposure, out=sixth), _LEAST_EXPECTED ** (1 / 6), out=sixth)
+        np.divide(counts, sixth, out=residual)
+        np.multiply(np.square(sixth, out=squares), sixth, out=squares)
+        np.subtract(residual, squares, out=residual)
+        np.copyto(np.square(residual, out=squares), np.inf, where=unused)
+        squares.partition(np.unique(middle), axis=1)
+        median = np.take_along_axis(squares, middle, axis=1)[:, 0]
+        scale = np.maximum(np.where(np.isfinite(median), median, 0.0) / _MEDIAN_CHI2, 1 / _ANSCOMBE**2)
+        limit = _OUTBREAK * np.sqrt(scale)
         # The scale is the median's: half of the history may be an outbreak. Few hours stand out, and what they are
         # worth less is taken off the sums.
         row, column = np.divmod(np.flatnonzero(residual > limit[:, np.newaxis]), weight.shape[1])
@@ -237,18 +256,22 @@ def robust(grid: DayGrid, y: Reals, weight: Reals, profile: Reals, exposure: Rea
         fitted = grid.smooth(counted - off[0], hours - off[1], profile)
     kept = weight.copy()
     kept[row, column] -= lost
-    expected = np.maximum(grid.spread(fitted) * exposure, _LEAST_EXPECTED)
+    return fitted, kept, hours - off[1]
+
+
+def _dispersion(y: Reals, expected: Reals, kept: Reals) -> Reals:
+    """Variance over mean of hourly negatives, little history leaning on what is usual; [series], at least 1."""
     chi2 = (kept * np.square(y - expected) / expected).sum(axis=1)
     taught = np.maximum(kept.sum(axis=1) - 1, 0)
-    dispersion = (chi2 + _PRIOR_DISPERSION * _DISPERSION_HOURS) / (taught + _DISPERSION_HOURS)
-    return fitted, np.maximum(dispersion, 1.0), kept
+    dispersion: Reals = (chi2 + _PRIOR_DISPERSION * _DISPERSION_HOURS) / (taught + _DISPERSION_HOURS)
+    return np.maximum(dispersion, 1.0)
 
 
-def _shares(series: tuple[Series, ...], y: Reals, n: Reals, weight: Reals) -> tuple[Reals, Reals]:
+def _shares(block: Block, y: Reals, n: Reals, weight: Reals) -> tuple[Reals, Reals]:
     """Share of negatives and the beta's concentration by series; the stream's own total is the prior's mean."""
     negatives, messages = (weight * y).sum(axis=1), (weight * n).sum(axis=1)
     pooled = (negatives + _PRIOR_SHARE * _SHARE_MESSAGES) / (messages + _SHARE_MESSAGES)
-    totals = np.array(stream_totals(series))
+    totals = block.totals
     parent = pooled[totals]
     share = (negatives + parent * _SERIES_MESSAGES) / (messages + _SERIES_MESSAGES)
     variance = n * (share * (1 - share))[:, np.newaxis]

@@ -7,6 +7,7 @@ judged and the hours of history before them; everything after that is arithmetic
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ class Count(NamedTuple):
     negative: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rollups:
     """Counts of every series; `n` and `negative` by minute, `hour_n` and `hour_negative` by hour, [series, time].
 
@@ -80,6 +81,17 @@ class Rollups:
     hour_n: Counts
     hour_negative: Counts
     known: npt.NDArray[np.datetime64] | None = None
+
+    @cached_property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Which series are sums over all topics, [series]."""
+        return np.array([item.whole for item in self.series], dtype=np.bool_)
+
+    @cached_property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """For each series the place of its stream's sum over all topics, which must be among them."""
+        places = {item.stream: place for place, item in enumerate(self.series) if item.whole}
+        return np.array([places[item.stream] for item in self.series], dtype=np.int64)
 
     def tests(self, hour: datetime, seen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """How many series are judged in that hour: those that were `seen` here, or that all known names make up.
@@ -107,22 +119,18 @@ def like_pattern(pattern: str) -> str:
     return pattern.replace("*", "%").replace("?", "_")
 
 
-def stream_totals(series: Sequence[Series]) -> tuple[int, ...]:
-    """For each series the place of its stream's sum over all topics, which must be among them."""
-    places = {item.stream: place for place, item in enumerate(series) if item.whole}
-    return tuple(places[item.stream] for item in series)
-
-
 def floor_hour(at: datetime) -> datetime:
     """The start of the UTC hour of an aware time."""
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def window_sums(counts: Counts, length: int) -> Counts:
-    """Sums over the last `length` columns up to and including each column; shape as `counts`."""
+def window_sums(counts: Counts, lengths: Sequence[int]) -> Counts:
+    """Sums over the last columns up to and including each one, [lengths, series, time]."""
     total = np.cumsum(counts, axis=1)
-    total[:, length:] -= total[:, :-length].copy()
-    return total
+    sums = np.repeat(total[np.newaxis], len(lengths), axis=0)
+    for part, length in zip(sums, lengths, strict=True):
+        part[:, length:] -= total[:, :-length]
+    return sums
 
 
 def assemble(

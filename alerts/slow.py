@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from alerts.assess import TESTS, Spike
-from alerts.baseline import Flags, blocks, together
+from alerts.baseline import Block, Flags, Reals, blocks, together
 from alerts.series import HOUR, MINUTE, Rollups, Series
 from alerts.settings import AlertsSettings
-from alerts.slow_law import History, Law, above, learn, odds
+from alerts.slow_law import History, Law, Rows, learn, odds
 from alerts.spikes import Floats, benjamini_hochberg, beta_binomial_tail, negative_binomial_tail
 
 _HOURS_A_MONTH = 720
@@ -60,8 +59,8 @@ def look(rollups: Rollups, hour: datetime, excluded: Flags, told: Flags, setting
     burning = high & able[rows]
     if not burning.any():
         return Slow()
-    series = history.series
-    found = [_judge(history, length, ~told[rows, span], settings) for length in settings.slow_windows]
+    series, quiet = [rollups.series[row] for row in rows], ~told[rows, span]
+    found = together(lambda length: _judge(history, length, quiet, settings), settings.slow_windows)
     best = np.where(burning, np.minimum.reduce([part.corrected.min(axis=0) for part in found]), 1.0)
     tests = rollups.tests(hour, np.array([rollups.hour_n[:, span].any(axis=1).sum()]))
     limit = float(benjamini_hochberg(best[:, np.newaxis], tests, _LEVEL)[0])
@@ -77,25 +76,19 @@ def look(rollups: Rollups, hour: datetime, excluded: Flags, told: Flags, setting
 
 def _burning(
     rollups: Rollups, hour: datetime, able: Flags, teaches: Flags, quiet: Flags, settings: AlertsSettings
-) -> tuple[npt.NDArray[np.int64], History, Flags]:
-    """Places and history of the sums over all topics and of the series whose shortest window is high; and which are.
-
-    Few series are above the usual at all: of the others the spread need not be measured.
-    """
+) -> tuple[Rows, History, Flags]:
+    """Places and history of the sums over all topics and of the series whose shortest window is high; and which are."""
     end, shortest = rollups.hour_index(hour), settings.slow_windows[0]
     span = slice(end - 24 * settings.history_days, end)
-    parts = list(blocks(rollups.series, able))
+    parts = list(blocks(rollups, able))
 
-    def part(rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], History, Flags]:
+    def part(block: Block) -> tuple[Rows, History, Flags]:
+        rows, whole = block.rows, rollups.whole[block.rows]
         n, y = (counts[rows, span].astype(np.float32) for counts in (rollups.hour_n, rollups.hour_negative))
-        series = tuple(rollups.series[row] for row in rows)
-        whole = np.array([item.whole for item in series])
-        history = learn(series, hour, y, n, teaches[rows], days=settings.history_days)
-        out = np.flatnonzero(above(history, shortest, _HIGH_EFFECT) | whole)
-        history = history.only(out)
-        high = _judge(history, shortest, quiet[rows[out]], settings).high
-        kept = high | whole[out] if rows is parts[0] else high & ~whole[out]
-        return rows[out][kept], history.only(np.flatnonzero(kept)), high[kept]
+        history = learn(block, hour, y, n, teaches[rows], days=settings.history_days)
+        high = _judge(history, shortest, quiet[rows], settings).high
+        kept = high | whole if block is parts[0] else high & ~whole
+        return rows[kept], history.only(np.flatnonzero(kept)), high[kept]
 
     found = together(part, parts)
     rows = np.concatenate([part for part, _, _ in found])
@@ -116,8 +109,8 @@ class _Judged:
     """Windows of one length; arrays are [series], `corrected` and `p_values` [test, series]."""
 
     length: int
-    seen: Floats
-    messages: Floats
+    seen: Reals
+    messages: Reals
     law: Law
     p_values: Floats
     corrected: Floats
@@ -125,7 +118,7 @@ class _Judged:
 
     def spike(self, series: Series, minute: datetime, test: int, row: int, limit: float, effect_size: float) -> Spike:
         """The `Spike` of one series' test."""
-        law = self.law
+        law, rows = self.law, np.array([row])
         return Spike(
             series=series,
             minute=minute,
@@ -138,9 +131,9 @@ class _Judged:
             corrected=float(self.corrected[test, row]),
             limit=limit,
             mean=float(law.mean[row]),
-            variance=float(law.variance[row]),
+            variance=float(law.variance(rows)[0]),
             share=float(law.share[row]),
-            concentration=float(law.concentration[row]),
+            concentration=float(law.concentration(rows)[0]),
             effect_size=effect_size,
         )
 
@@ -153,16 +146,23 @@ def _judge(history: History, length: int, quiet: Flags, settings: AlertsSettings
     portion = seen / np.maximum(messages, 1)
     effects = (seen / law.mean, odds(portion) / odds(law.share))
     gates = (portion >= law.share, (seen > np.maximum(law.mean, messages * law.share)) & (law.part >= _WHOLE))
-    tails = (
-        negative_binomial_tail(seen, law.mean, law.variance),
-        beta_binomial_tail(seen, messages, law.share, law.concentration),
-    )
+    least = min(_HIGH_EFFECT, settings.slow_effect_size)
     p_values = np.ones((len(TESTS), seen.size))
     high = np.zeros(seen.size, dtype=np.bool_)
-    for index, (effect, gate, tail) in enumerate(zip(effects, gates, tails, strict=True)):
-        high |= gate & (effect >= _HIGH_EFFECT) & (tail <= _HIGH_P_VALUE)
-        fit_to_fire = judged & gate & (effect >= settings.slow_effect_size) & (seen >= settings.min_negative)
+    for index, (effect, gate) in enumerate(zip(effects, gates, strict=True)):
+        tail = np.ones(seen.size)
+        asked = np.flatnonzero(gate & (effect >= least))
+        tail[asked] = _tail(TESTS[index], seen[asked], messages[asked], law, asked)
+        high |= (effect >= _HIGH_EFFECT) & (tail <= _HIGH_P_VALUE)
+        fit_to_fire = judged & (effect >= settings.slow_effect_size) & (seen >= settings.min_negative)
         p_values[index] = np.where(fit_to_fire, tail, 1.0)
     chances = _HOURS_A_MONTH * _OVERLAP / length * len(settings.slow_windows) * len(TESTS)
     corrected = np.minimum(p_values * (chances * _LEVEL / settings.slow_alarms_per_month), 1.0)
     return _Judged(length, seen, messages, law, p_values, corrected, high)
+
+
+def _tail(test: str, seen: Reals, messages: Reals, law: Law, rows: Rows) -> Floats:
+    """The p-values of some series, [rows]."""
+    if test == "volume":
+        return negative_binomial_tail(seen, law.mean[rows], law.variance(rows))
+    return beta_binomial_tail(seen, messages, law.share[rows], law.concentration(rows))

@@ -7,13 +7,11 @@ weighted down (after Noufaily et al. 2013, doi:10.1002/sim.5595). Pure and vecto
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from alerts.baseline import DayGrid, Flags, Reals, exposures, robust
-from alerts.series import ALL, Series, stream_totals
+from alerts.baseline import Block, DayGrid, Flags, Reals, exposures, robust
 
 _RECENCY_DAYS = 14.0
 _OUTBREAK = 2.0  # windows that stand out by more are weighted down in the estimate of the spread
@@ -29,24 +27,27 @@ _QUIET_TRAFFIC = 5.0
 _SURGE = 0.15  # doubt that a topic rises as everything else does, where that rises many times over
 
 
-_OF_SERIES = ("y", "n", "expected", "usual", "complete", "kept")
+Rows = npt.NDArray[np.int64]
+_OF_SERIES = ("y", "n", "expected", "usual", "complete", "kept", "totals")
 
 
 def trailing(values: Reals, length: int) -> Reals:
     """Sums over the last `length` columns up to and including each one; shape as `values`."""
     total, width = np.zeros_like(values), 0
-    power, size = values, 1
-    while width < length:  # sums over 1, 2, 4, … columns: differences of running sums would lose digits
+    power, size = values, 1  # sums over 1, 2, 4, … columns: differences of running sums would lose digits
+    while True:
         if length & size:
             total[..., width:] += power[..., : power.shape[-1] - width]
             width += size
+        if width == length:
+            break
         doubled = power.copy()
         doubled[..., size:] += power[..., :-size]
         power, size = doubled, 2 * size
     return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class History:
     """Counts and what was to be expected of them, hour by hour up to the judged one; arrays are [series, hours].
 
@@ -55,7 +56,8 @@ class History:
 
     `expected` negatives and `usual` messages are those of full traffic, `exposure` [hours] is the part of it that
     there was. `kept` are the weights of hours that teach, zero within the last day. `near` [hours] is how many
-    days have taught what is known of an hour's time of day.
+    days have taught what is known of an hour's time of day. `totals` [series] are the places of the streams' sums over
+    all topics, which come first.
     """
 
     y: Reals
@@ -66,81 +68,80 @@ class History:
     exposure: Reals
     kept: Reals
     near: Reals
-    series: tuple[Series, ...]
+    totals: npt.NDArray[np.int64]
 
-    @cached_property
-    def totals(self) -> npt.NDArray[np.int64]:
-        """For each series the place of its stream's sum over all topics."""
-        return np.array(stream_totals(self.series))
-
-    def only(self, rows: npt.NDArray[np.int64]) -> "History":
-        """The history of these series."""
+    def only(self, rows: Rows) -> "History":
+        """The history of these series; without the sums it is a part for `together` alone."""
         parts = {name: getattr(self, name)[rows] for name in _OF_SERIES}
-        return History(**parts, exposure=self.exposure, near=self.near, series=tuple(self.series[row] for row in rows))
+        return History(**parts, exposure=self.exposure, near=self.near)
 
     @staticmethod
     def together(parts: Sequence["History"]) -> "History":
-        """The histories of several blocks as one."""
+        """The histories of several blocks as one; the first holds the sums."""
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_SERIES}
-        series = tuple(item for part in parts for item in part.series)
-        return History(**joined, exposure=parts[0].exposure, near=parts[0].near, series=series)
+        return History(**joined, exposure=parts[0].exposure, near=parts[0].near)
 
 
-def learn(series: tuple[Series, ...], hour: datetime, y: Reals, n: Reals, teaches: Flags, *, days: int) -> History:
+def learn(block: Block, hour: datetime, y: Reals, n: Reals, teaches: Flags, *, days: int) -> History:
     """Learn from the `days` before `hour`, of whose hours those count that are marked in `teaches`, [series, hours]."""
-    total = series.index(Series(ALL, ALL))
+    total = block.total
     active = n[total] > 0
     age = np.arange(24 * days, 0, -1) / 24
     recency = (0.5 ** (age / _RECENCY_DAYS)).astype(np.float32)
     weight = np.where(active & (age > _GUARD_HOURS / 24) & teaches, recency, 0.0)
     grid = DayGrid(hour, days)
     profile, exposure = exposures(grid, n[total], weight[total])
-    fitted, _, kept = robust(grid, y, weight, profile, exposure)
-    usual = grid.spread(grid.smooth(grid.cells(weight * n), grid.cells(weight * exposure), profile))
+    hours = grid.cells(weight * exposure)
+    fitted, kept, _ = robust(grid, y, weight, hours, profile, exposure)
+    usual = grid.spread(grid.smooth(grid.cells(weight * n), hours, profile))
     return History(
         y,
         n,
         expected=np.where(active, np.maximum(grid.spread(fitted), 1e-3), 0.0),
         usual=usual * active,
-        complete=usual[np.array(stream_totals(series))],
+        complete=usual[block.totals],
         exposure=exposure,
         kept=kept,
-        near=grid.spread(grid.sums(kept))[total] / _HOURS_POOLED,
-        series=series,
+        near=grid.spread(grid.sums(kept[total]))[0] / _HOURS_POOLED,
+        totals=block.totals,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What is normal for a window; each array is [series]. `part`: of the window that is without gaps."""
+    """What is normal for the last `length` hours; each array is [series].
 
+    `factor`: how much busier everything else was, which is in the `mean`. `part`: of the window that is without gaps.
+    What takes a look at the whole history is told for some `rows` alone.
+    """
+
+    history: History
+    length: int
     mean: Reals
-    variance: Reals
+    factor: Reals
     share: Reals
-    concentration: Reals
     part: Reals
 
     @classmethod
     def of(cls, history: History, length: int) -> "Law":
         """The law of the last `length` hours."""
-        expected = _expected(history, length)
-        near = history.near[-length:].mean()
-        new = 1 / (near + 0.5)
-        spread = _spread(history, length, expected)
-        factor, part = _traffic(history, length), _whole(history, length)
-        mean = expected * factor
-        surge = (1 - 1 / factor) ** 4
-        variance = mean + mean * mean * (spread * (1 + new) + _NEW * new * new + _SURGE * surge)
-        share = _share(history, length)
-        correlation = _correlation(history, length) + _NEW_CORRELATION * new * new
-        return cls(mean, variance, share, np.maximum(1 / correlation - 1, 1.0), part)
+        factor = _traffic(history, length)
+        mean = _expected(history, length) * factor
+        return cls(history, length, mean, factor, _share(history, length), _whole(history, length))
 
+    def variance(self, rows: Rows) -> Reals:
+        """Of the number of negatives."""
+        mean, surge, new = self.mean[rows], (1 - 1 / self.factor[rows]) ** 4, self._new()
+        spread = _spread(self.history, self.length, rows) * (1 + new) + _NEW * new * new + _SURGE * surge
+        return mean + mean * mean * spread
 
-def above(history: History, length: int, effect: float) -> Flags:
-    """Which series' last `length` hours are above the usual by this ratio, in number or in odds, [series]."""
-    seen, messages = (part[:, -length:].sum(axis=1) for part in (history.y, history.n))
-    mean, portion = _expected(history, length) * _traffic(history, length), seen / np.maximum(messages, 1)
-    return np.asarray((seen >= effect * mean) | (odds(portion) >= effect * odds(_share(history, length))))
+    def concentration(self, rows: Rows) -> Reals:
+        """The beta-binomial's a + b."""
+        correlation = _correlation(self.history, self.length, rows) + _NEW_CORRELATION * self._new() ** 2
+        return np.maximum(1 / correlation - 1, 1.0)
+
+    def _new(self) -> float:
+        return float(1 / (self.history.near[-self.length :].mean() + 0.5))
 
 
 def odds(share: Reals) -> Reals:
@@ -153,18 +154,19 @@ def _expected(history: History, length: int) -> Reals:
     return expected
 
 
-def _past(history: History, length: int) -> Reals:
+def _past(kept: Reals, length: int) -> Reals:
     """Weights of the windows in the history: overlapping ones are worth one for each length, [series, hours]."""
-    weight = trailing(history.kept, length) / length / length
+    weight = trailing(kept, length) / length / length
     weight[:, : length - 1] = 0
     return weight
 
 
-def _spread(history: History, length: int, expected: Reals) -> Reals:
+def _spread(history: History, length: int, rows: Rows) -> Reals:
     """Squared coefficient of variation of windows beyond a Poisson law's, outbreaks weighted down."""
-    usual = trailing(history.expected * history.exposure, length)
-    off = trailing(history.y, length) - usual
-    weight = _past(history, length)
+    expected = _expected(history, length)[rows]
+    usual = trailing(history.expected[rows] * history.exposure, length)
+    off = trailing(history.y[rows], length) - usual
+    weight = _past(history.kept[rows], length)
     spread: Reals = np.full_like(expected, _PRIOR_SPREAD)
     for _ in range(3):
         deviation = off / np.sqrt(np.maximum(usual + spread[:, np.newaxis] * usual * usual, 0.05))
@@ -208,19 +210,21 @@ def _share(history: History, length: int) -> Reals:
     return share
 
 
-def _correlation(history: History, length: int) -> Reals:
+def _correlation(history: History, length: int, rows: Rows) -> Reals:
     """How alike messages of one window are (the beta-binomial's), outbreaks weighted down."""
-    y, n, e, m = (trailing(part, length) for part in (history.y, history.n, history.expected, history.usual))
+    parts = (history.y, history.n, history.expected, history.usual)
+    y, n, e, m = (trailing(part[rows], length) for part in parts)
     p = np.clip(e / np.maximum(m, 1e-3), 0.01, 0.97)
     whole = trailing((history.exposure >= 1.0).astype(np.float32)[np.newaxis], length) >= length
-    weight = np.where(whole & (n >= 2), _past(history, length), 0.0)
+    weight = np.where(whole & (n >= 2), _past(history.kept[rows], length), 0.0)
     off = y - n * p
     variance = n * p * (1 - p)
+    pairs, excess = variance * np.maximum(n - 1, 0), off * off - variance
     correlation: Reals = np.full(n.shape[0], _PRIOR_CORRELATION, n.dtype)
     for _ in range(3):
-        deviation = off / np.sqrt(np.maximum(variance * (1 + (n - 1) * correlation[:, np.newaxis]), 0.05))
+        deviation = off / np.sqrt(np.maximum(variance + pairs * correlation[:, np.newaxis], 0.05))
         kept = weight / np.square(np.square(np.maximum(deviation / _OUTBREAK, 1.0)))
-        pairs = (kept * variance * np.maximum(n - 1, 0)).sum(axis=1) + _PRIOR_PAIRS
-        excess = (kept * (off * off - variance)).sum(axis=1) + _PRIOR_PAIRS * _PRIOR_CORRELATION
-        correlation = np.clip(excess / pairs, _LEAST_CORRELATION, _MOST_CORRELATION)
+        seen = (kept * pairs).sum(axis=1) + _PRIOR_PAIRS
+        beyond = (kept * excess).sum(axis=1) + _PRIOR_PAIRS * _PRIOR_CORRELATION
+        correlation = np.clip(beyond / seen, _LEAST_CORRELATION, _MOST_CORRELATION)
     return correlation

@@ -34,11 +34,10 @@ def test_what_outbreaks_are_worth_less_is_taken_off_the_expected_counts_whole() 
     grid = DayGrid(_SATURDAY_NOON, 28)
     profile, exposure = exposures(grid, counts.sum(axis=0), weight[0])
 
-    fitted, _, kept = robust(grid, counts, weight, profile, exposure)
+    fitted, kept, hours = robust(grid, counts, weight, grid.cells(weight * exposure), profile, exposure)
 
-    assert fitted == pytest.approx(
-        grid.smooth(grid.cells(kept * counts), grid.cells(kept * exposure), profile), rel=1e-3
-    )
+    assert hours == pytest.approx(grid.cells(kept * exposure), rel=1e-3)
+    assert fitted == pytest.approx(grid.smooth(grid.cells(kept * counts), hours, profile), rel=1e-3)
     assert (kept[:, 300:340] < 0.05 * weight[:, 300:340] + 1e-6).all()
     assert ((kept > 0) == (weight > 0)).all()
     assert fitted.max() < 30
