@@ -1,10 +1,13 @@
 """Apprise URLs: chat, mail, SMS, …
 
 Apprise knows each service's markup and limits: the text is handed over as plain text, which it escapes where a service
-reads markup, and what is longer than a service takes is split into several posts instead of being cut.
+reads markup, and what is longer than a service takes is split into several posts instead of being cut. Two things it
+leaves to us: texts of strangers must not call a whole group in plain text either, and Teams joins lines that no empty
+line stands between.
 """
 
 import logging
+import re
 
 import apprise
 from apprise.attachment.memory import AttachMemory
@@ -12,6 +15,10 @@ from pydantic import SecretStr
 
 from alerts.errors import ChannelFailed, InvalidChannel
 from alerts.message import Message
+
+_CALLS = re.compile(r"<(?=/?at\b|[@#!])|@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
+_JOINER = "\u2060"  # takes no room, and makes a word of the sign and what follows
+_JOINS_LINES = ("workflow", "workflows")
 
 
 class AppriseChannel:
@@ -22,6 +29,7 @@ class AppriseChannel:
         logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it would log parts of URLs
         if not self._target.add(url.get_secret_value()):
             raise InvalidChannel(f"{label}: Apprise does not know this kind of URL; see its list of services")
+        self._line_end = "\n\n" if scheme(url.get_secret_value()) in _JOINS_LINES else "\n"
         for plugin in self._target:
             plugin.overflow_mode = apprise.OverflowMode.SPLIT
 
@@ -32,8 +40,8 @@ class AppriseChannel:
     def send(self, message: Message) -> None:
         try:
             taken = self._target.notify(
-                title=message.title,
-                body=message.body,
+                title=_calling_nobody(message.title),
+                body=_calling_nobody(message.body).replace("\n", self._line_end),
                 body_format=apprise.NotifyFormat.TEXT,
                 interpret_escapes=False,
                 attach=self._pictures(message),
@@ -47,6 +55,11 @@ class AppriseChannel:
         if message.image is None or not self.takes_pictures:
             return None
         return [AttachMemory(content=message.image, name="newsquake.png", mimetype="image/png")]
+
+
+def _calling_nobody(text: str) -> str:
+    """Without what Discord, Feishu, Lark, Slack or WeCom take for a call to people or to everyone."""
+    return _CALLS.sub(rf"\g<0>{_JOINER}", text)
 
 
 def scheme(url: str) -> str:

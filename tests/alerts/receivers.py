@@ -29,11 +29,12 @@ def free_port() -> int:
 
 @dataclass
 class Receiver:
-    """Answers with `answers`, one a request, the last one ever after: a status, headers; 0 cuts, -1 hangs."""
+    """Answers with `answers`, one a request, the last one ever after: status, headers; 0 cuts, -1 hangs. And `says`."""
 
     url: str = ""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=lambda: [(200, {})])
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    says: bytes = b""
 
 
 @contextmanager
@@ -54,8 +55,9 @@ def receiving(*answers: tuple[int, dict[str, str]]) -> Iterator[Receiver]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(receiver.says)))
             self.end_headers()
+            self.wfile.write(receiver.says)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

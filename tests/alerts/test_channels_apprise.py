@@ -2,18 +2,20 @@
 
 import email
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from email.policy import default
 from typing import Any
 
 import pytest
+import requests
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
 from alerts.channels.apprise_url import AppriseChannel
 from alerts.errors import ChannelFailed
-from tests.alerts.receivers import free_port, message, receiving
+from tests.alerts.receivers import Receiver, free_port, message, receiving
 
 _LONG = "\n".join(f"line {number} with * _ < & characters" for number in range(600))
 _PNG = bytes.fromhex("89504e470d0a1a0a")
@@ -91,3 +93,73 @@ def test_long_texts_are_split_at_the_limit_of_the_service(url: str, monkeypatch:
     assert len(posts) > 1
     assert all(len(post) <= plugin.body_maxlen for post in posts)
     assert "line 599" in posts[-1]
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Whatever host a plug-in posts to, it is this one; all else is as in production."""
+    with receiving() as receiver:
+        send = requests.adapters.HTTPAdapter.send
+
+        def here(self: Any, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+            request.url = f"{receiver.url}{request.path_url}"
+            return send(self, request, **kwargs)
+
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", here)
+        receiver.says = b"ok"
+        yield receiver
+
+
+def _slack(post: Any) -> str:
+    [part] = post["attachments"]
+    assert post["mrkdwn"] is False
+    for sign, name in (("<", "&lt;"), (">", "&gt;"), ("&", "&amp;")):
+        assert sign not in part["text"].replace(name, "") or sign == "&"
+        part["text"] = part["text"].replace(name, sign)
+    return f"{part['title']}\n{part['text']}"
+
+
+def _teams(post: Any) -> str:
+    """Markdown: what is escaped, with an empty line where a new one is to begin."""
+    card = post["attachments"][0]["content"]
+    title, text = (block["text"] for block in card["body"] if block["type"] == "TextBlock")
+    assert re.search(r"(?<!\\)[*_`\[]", text) is None
+    plain = re.sub(r"\\(.)", r"\1", text)
+    assert "\n" not in plain.replace("\n\n", "")
+    return f"{title}\n{plain}".replace("\n\n", "\n")
+
+
+_WORKFLOW = "workflow://prod-01.westus.logic.azure.com:443/643e69f83c8944/signature"
+_HOOK = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", _slack),
+        (_WORKFLOW, _teams),
+        ("dingtalk://abcd1234efgh", lambda post: post["text"]["content"]),
+        (f"feishu://{_HOOK}", lambda post: post["content"]["text"]),
+        (f"lark://{_HOOK}", lambda post: post["content"]["text"]),
+        ("wecombot://botkeybotkey", lambda post: post["text"]["content"]),
+        ("discord://1234567890/abcdefghij", lambda post: post["content"]),
+    ],
+)
+def test_chats_show_every_line_as_it_is_and_call_nobody(
+    url: str, read: Callable[[Any], str], everywhere: Receiver
+) -> None:
+    strangers = '<at user_id="all">all</at> @everyone @ALL <!channel> <@U123> <#C1>'
+    lines = ["*spike* _in_ `debt` & [more](https://a.example/x_y?a=1&b=2)", "1. 债务：负面 12 条", "a@all.example"]
+    AppriseChannel("apprise:1", SecretStr(url)).send(replace(message(), body="\n".join([*lines, strangers])))
+    [(_, _, body)] = everywhere.got
+    title, *told = read(json.loads(body)).replace("\r", "").split("\n")
+    assert title == "Newsquake: spike"
+    assert [line.replace("\u2060", "") for line in told] == [*lines, strangers]
+    assert re.search(r"<at|@everyone|@all\b(?!\.)|<[!@#]", told[-1], re.IGNORECASE) is None
+
+
+@pytest.mark.parametrize("status", [0, 400, 429, 500])
+def test_a_chat_that_refuses_or_hangs_up_is_a_failed_try(status: int, everywhere: Receiver) -> None:
+    everywhere.answers = [(status, {})]
+    with pytest.raises(ChannelFailed):
+        AppriseChannel("apprise:1", SecretStr(_WORKFLOW)).send(message())
