@@ -1,4 +1,4 @@
-"""The server of a run: PostgreSQL as it is out of the box, fsync on, in a folder of its own, gone with the run."""
+"""The server of a run: PostgreSQL as it is out of the box or with more memory, fsync on, gone with the run."""
 
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,20 @@ from storage import migrate
 from storage.engine import open_engine
 from storage.settings import StorageSettings
 
+TUNED = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min", "wal_compression": "on"}
+"""What `docker-compose.yml` gives the server. Keys are digests: each batch touches pages all over their index, which
+must fit into memory, and be logged whole as seldom as can be."""
+
 
 class Database:
     """Started and migrated on entry, ended on exit; a guardian ends it even when the benchmark is killed outright."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tuned: bool = False) -> None:
         self._guardian = Guardian()
-        self._server = Postgres(folder / "postgres", folder / "postgres.log", watch=self._guardian.watch)
+        options = TUNED if tuned else None
+        self._server = Postgres(
+            folder / "postgres", folder / "postgres.log", options=options, watch=self._guardian.watch
+        )
 
     def __enter__(self) -> Self:
         try:

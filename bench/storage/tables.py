@@ -69,9 +69,11 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     dropped = document["retention"]
     lines = [
         " · ".join(f"{name} {value}" for name, value in document["machine"].items()),
+        f"PostgreSQL {'with the settings of docker-compose.yml' if document['tuned'] else 'as it is out of the box'}",
         f"writers at once, documents/s together: {together}",
         f"dropping one of {dropped['days']} days of {dropped['documents_a_day']:,.0f} documents and "
-        f"{dropped['mb_a_day']:,.1f} MB: {dropped['day_ms']:.1f} ms, at most {dropped['slowest_ms']:.1f}",
+        f"{dropped['mb_a_day']:,.1f} MB: {dropped['day_ms']:.1f} ms, at most {dropped['slowest_ms']:.1f}; "
+        f"with locks {dropped['locked_ms']:.1f}",
     ]
     if document["views_missing"]:
         lines.append(f"not in this database, so not asked: {', '.join(document['views_missing'])}")

@@ -124,6 +124,9 @@ def pipeline(
 def storage(
     documents: Annotated[int, typer.Option(min=1_000, help="Documents to fill the database with.")] = 200_000,
     days: Annotated[int, typer.Option(min=7, max=3_650, help="Days that they are spread over.")] = 100,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="Give the server the memory and the log that docker-compose.yml gives it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Time the database: documents in against INSERT and COPY, answers out of every view, days dropped; and weigh it.
@@ -136,7 +139,7 @@ def storage(
     from models.progress import TrainingProgress
 
     with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(Request(documents=documents, days=days), progress.stage)
+        document = run(Request(documents=documents, days=days, tuned=tuned), progress.stage)
     _tell(document, tables, remarks, as_json=as_json)
 
 

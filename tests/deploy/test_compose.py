@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from alerts.settings import AlertsSettings
+from bench.storage.database import TUNED
 from models.settings import ModelsSettings
 from pipeline.settings import PipelineSettings
 from storage.settings import StorageSettings
@@ -126,3 +127,8 @@ def test_no_password_stands_in_the_file() -> None:
 def test_the_image_copies_every_package() -> None:
     copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert set(copied) == {"models", "storage", "pipeline", "alerts", "newsquake", "bench"}
+
+
+def test_the_database_has_the_settings_that_the_benchmark_measures() -> None:
+    command = SERVICES["postgres"]["command"]
+    assert command == ["postgres", *(part for name, value in TUNED.items() for part in ("-c", f"{name}={value}"))]
