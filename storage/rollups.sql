@@ -63,6 +63,7 @@
            sum(CASE sentiment WHEN 'positive' THEN sign ELSE 0 END),
            sum(sign * score)
     FROM changes CROSS JOIN unnest(entities) AS entity
+    WHERE entities <> '{}'
     GROUP BY 1, 2, 3
     ORDER BY 2, 1, 3
     ON CONFLICT (entity, bucket, stream) DO UPDATE

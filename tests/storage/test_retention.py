@@ -54,6 +54,20 @@ def test_keys_go_later_in_small_steps(database: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM document_keys")).scalar_one() == 30
 
 
+def test_keys_go_from_every_page_and_no_others(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.retention._PAGES", 2)
+    insert = text("""
+        INSERT INTO document_keys SELECT gen_random_uuid(), CAST(:now AS timestamptz) - (n % 20) * interval '1 day'
+        FROM generate_series(0, 1999) AS n""")
+    with database.begin() as connection:
+        connection.execute(insert, {"now": NOW})
+    keep = timedelta(days=5)
+    assert apply_retention(database, keep=keep, keep_keys=keep, now=NOW).keys == 1_400
+    with database.connect() as connection:
+        left = connection.execute(text("SELECT count(*), min(published_at) FROM document_keys")).one()
+    assert tuple(left) == (600, NOW - timedelta(days=5))
+
+
 def test_days_ahead_are_made_and_survive(database: Engine) -> None:
     ensure_ahead(database, NOW)
     ensure_ahead(database, NOW)
