@@ -68,7 +68,7 @@ def test_people_get_tables_with_each_goal(document: dict[str, Any]) -> None:
     ingest, queries, sizes, goals = tables(document)
     assert (ingest.row_count, goals.row_count) == (5, 4)
     assert queries.row_count == len(document["queries"]) and sizes.row_count > 4
-    assert "writers at once" in remarks(document)[1]
+    assert any("writers at once" in line for line in remarks(document))
 
 
 def test_documents_are_skewed_and_the_same_each_time() -> None:
