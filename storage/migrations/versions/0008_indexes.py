@@ -1,7 +1,7 @@
 """The worst documents of one topic from the index alone, and no index of the keys' times.
 
 The first reads no other topic's documents any more. The second was for retention alone, once a day, and cost the writer
-one twentieth of its rate.
+some 4 % of its rate.
 
 Revision ID: 0008
 """
