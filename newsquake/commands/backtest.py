@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import msgspec
 import typer
 
 from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.progress import ProgressBar
 from newsquake.commands.publish import StreamName
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def backtest(
         models=models,
         alerts=settings,
         rules=judging,
-        bar=_Bars(shown=not as_json),
+        bar=partial(_bar, shown=not as_json),
         then=draw,
     )
     if as_json:
@@ -96,35 +98,19 @@ def _check_plot(folder: Path | None) -> None:
     need_matplotlib()
 
 
-class _Bars:
-    """Progress bars with a rate, on stderr where that is a terminal."""
+@contextmanager
+def _bar(what: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar over `total` of something, and what moves it on."""
+    done = 0
 
-    def __init__(self, *, shown: bool) -> None:
-        from rich.console import Console
+    def advance(number: int) -> None:
+        nonlocal done
+        done += number
+        bar.reach(done)
+        bar.note(f"{done:,} of {total:,}")
 
-        self._console = Console(stderr=True)
-        self._shown = shown and self._console.is_terminal
-
-    @contextmanager
-    def __call__(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, disable=not self._shown) as bars:
-            task = bars.add_task(what, total=total, rate="")
-
-            def advance(number: int) -> None:
-                bars.advance(task, number)
-                speed = bars.tasks[0].finished_speed or bars.tasks[0].speed
-                bars.update(task, rate=f"{speed:,.0f}/s" if speed else "")
-
-            yield advance
+    with ProgressBar(what, total, shown=shown) as bar:
+        yield advance
 
 
 def _tell(report: "Report") -> None:

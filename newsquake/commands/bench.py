@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -39,6 +40,7 @@ BrokerOption = Annotated[
     Broker | None, typer.Option(help="Apache Kafka where NEWSQUAKE_KAFKA_HOME is set, else Tansu, if not given.")
 ]
 Document = Mapping[str, Any]
+Watch = Callable[[str, int, int], None]
 Tables = Callable[[Document], list[Table]]
 Remarks = Callable[[Document], list[str]]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")]
@@ -66,7 +68,6 @@ def engine(
     from bench.engine.run import MODELS, Request, run
     from bench.engine.tables import remarks, tables
     from models.hardware import usable_cores
-    from models.progress import TrainingProgress
 
     plan = Plan(rounds=2 if quick else rounds, starts=1 if quick else 3, device=device, cores=usable_cores())
     request = Request(
@@ -78,9 +79,7 @@ def engine(
         models=(only.value,) if only else MODELS,
         ablation=ablation,
     )
-    with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(request, progress.stage)
-    _tell(document, tables, remarks, as_json=as_json)
+    _measure(partial(run, request), tables, remarks, as_json=as_json)
 
 
 @app.command()
@@ -104,7 +103,6 @@ def pipeline(
     from bench.pipeline.run import Request, chosen, run
     from bench.pipeline.servers import BrokerKind
     from bench.pipeline.tables import remarks, tables
-    from models.progress import TrainingProgress
 
     request = Request(
         messages=min(messages, 5_000) if quick else messages,
@@ -115,9 +113,7 @@ def pipeline(
         latency_s=6.0 if quick else 25.0,
         warm_up_s=2.0 if quick else 5.0,
     )
-    with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(request, progress.stage)
-    _tell(document, tables, remarks, as_json=as_json)
+    _measure(partial(run, request), tables, remarks, as_json=as_json)
 
 
 @app.command()
@@ -136,11 +132,9 @@ def storage(
     """
     from bench.storage.run import Request, run
     from bench.storage.tables import remarks, tables
-    from models.progress import TrainingProgress
 
-    with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(Request(documents=documents, days=days, tuned=tuned), progress.stage)
-    _tell(document, tables, remarks, as_json=as_json)
+    request = Request(documents=documents, days=days, tuned=tuned)
+    _measure(partial(run, request), tables, remarks, as_json=as_json)
 
 
 @app.command()
@@ -160,7 +154,6 @@ def soak(
     from bench.endurance.soak import Request, run
     from bench.endurance.tables import soak_remarks, soak_tables
     from bench.pipeline.servers import BrokerKind
-    from models.progress import TrainingProgress
 
     request = Request(
         seconds=minutes * 60,
@@ -169,9 +162,7 @@ def soak(
         workers=workers,
         samples=samples,
     )
-    with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(request, progress.stage, _interrupted())
-    _tell(document, soak_tables, soak_remarks, as_json=as_json)
+    _measure(partial(run, request, stop=_interrupted()), soak_tables, soak_remarks, as_json=as_json)
 
 
 @app.command()
@@ -193,7 +184,6 @@ def backlog(
     from bench.endurance.backlog import Request, run
     from bench.endurance.tables import backlog_remarks, backlog_tables
     from bench.pipeline.servers import BrokerKind
-    from models.progress import TrainingProgress
 
     request = Request(
         messages=messages,
@@ -202,9 +192,7 @@ def backlog(
         broker=BrokerKind(broker.value) if broker else None,
         control=control,
     )
-    with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(request, progress.stage)
-    _tell(document, backlog_tables, backlog_remarks, as_json=as_json)
+    _measure(partial(run, request), backlog_tables, backlog_remarks, as_json=as_json)
 
 
 @app.command()
@@ -229,17 +217,18 @@ def spikes(
     """
     from bench.spikes.run import Request, run
     from bench.spikes.tables import remarks, tables
-    from models.progress import TrainingProgress
 
     alone = series is None and not watched
     request = Request(series=series, synthetic=count if synthetic or alone else 0, watched=watched)
+    _measure(partial(run, request), tables, remarks, as_json=as_json)
+
+
+def _measure(run: Callable[[Watch], Document], tables: Tables, remarks: Remarks, *, as_json: bool) -> None:
+    """Run with a progress bar and print the document, for machines or for people."""
+    from models.progress import TrainingProgress
+
     with TrainingProgress(Console(stderr=True)) as progress:
-        document = run(request, progress.stage)
-    _tell(document, tables, remarks, as_json=as_json)
-
-
-def _tell(document: Document, tables: Tables, remarks: Remarks, *, as_json: bool) -> None:
-    """Print a run's document, for machines or for people."""
+        document = run(progress.stage)
     if as_json:
         print_json(document)
         return

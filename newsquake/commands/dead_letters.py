@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from newsquake.commands.dead_letter_views import entry_fields, letter_fields, reason_name, row, tell_letter
 from newsquake.commands.output import AsJson, print_json, show, table
+from newsquake.commands.progress import ProgressBar
 from newsquake.commands.trends import parse_since
 from newsquake.errors import NewsquakeError
 from pipeline.reasons import Reason
@@ -143,36 +144,14 @@ def _replay(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sending = nullcontext(None) if dry_run or not chosen else Sender(settings)
-    with sending as sender, _progress(len(chosen), shown=progress) as on_letter:
+    with sending as sender, ProgressBar("replaying", len(chosen), shown=progress) as bar:
+
+        def on_letter(report: "ReplayReport") -> None:
+            bar.reach(len(chosen) - report.left)
+
         return replay(
             archive, chosen, sender, topics=settings.topics, now=datetime.now(UTC), stop=stop, on_letter=on_letter
         )
-
-
-class _progress:
-    """A progress bar on stderr where that is a terminal."""
-
-    def __init__(self, total: int, *, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bar = Progress(console=console) if shown and total and console.is_terminal else None
-        self._task = self._bar.add_task("replaying", total=total) if self._bar else None
-        self._total = total
-
-    def __enter__(self) -> "Callable[[ReplayReport], None]":
-        if self._bar:
-            self._bar.start()
-        return self._update
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def _update(self, report: "ReplayReport") -> None:
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=self._total - report.left)
 
 
 def _since(value: str | None) -> datetime | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from newsquake.commands.progress import ProgressBar
 from newsquake.commands.publish import StreamName
 from newsquake.commands.trends import parse_since
 from newsquake.errors import NewsquakeError
@@ -73,10 +74,10 @@ def export(
     engine = open_engine(StorageSettings(), application="newsquake export", patient=True)
     migrate.check(engine)
     wanted = _range(engine, since, until, topic or [], stream and stream.value)
-    with _opened(out) as target, _Progress(what.value) as progress:
-        _write(engine, wanted, what, bucket.value, write, target, progress)
+    with _opened(out) as target, ProgressBar(what.value) as bar:
+        rows = _write(engine, wanted, what, bucket.value, write, target, bar)
     if out != "-":
-        typer.echo(f"{progress.rows:,} rows in {out}", err=True)
+        typer.echo(f"{rows:,} rows in {out}", err=True)
 
 
 def _range(
@@ -105,14 +106,25 @@ def _range(
 
 
 def _write(
-    engine: "Engine", wanted: "Range", what: What, bucket: str, write: "Write", target: BinaryIO, progress: "_Progress"
-) -> None:
+    engine: "Engine", wanted: "Range", what: What, bucket: str, write: "Write", target: BinaryIO, bar: ProgressBar
+) -> int:
+    """How many rows were written."""
     from storage.export import DOCUMENTS, TRENDS, stream_documents, stream_trends
 
+    rows = 0
+
+    def counting(parts: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        nonlocal rows
+        for part in parts:
+            yield part
+            rows += len(part)
+            bar.note(f"{rows:,} rows")
+
     if what is What.DOCUMENTS:
-        write(progress.counting(stream_documents(engine, wanted, told=progress.days)), DOCUMENTS, target)
+        write(counting(stream_documents(engine, wanted, told=bar.reach)), DOCUMENTS, target)
     else:
-        write(progress.counting(stream_trends(engine, wanted, bucket=bucket)), TRENDS, target)
+        write(counting(stream_trends(engine, wanted, bucket=bucket)), TRENDS, target)
+    return rows
 
 
 @contextmanager
@@ -133,40 +145,3 @@ def _opened(out: str) -> Iterator[BinaryIO]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its exit
         raise typer.Exit(1) from None
-
-
-class _Progress:
-    """Rows and days on a terminal's standard error; nothing elsewhere."""
-
-    def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeRemainingColumn(),
-        )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bars.add_task(what, total=None, counts="")
-        self.rows = 0
-
-    def __enter__(self) -> "_Progress":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def days(self, done: int, steps: int) -> None:
-        """How many days are written."""
-        self._bars.update(self._task, completed=done, total=steps)
-
-    def counting(self, parts: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """The same parts, counted."""
-        for part in parts:
-            yield part
-            self.rows += len(part)
-            self._bars.update(self._task, counts=f"{self.rows:,} rows")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newsquake.commands.output import AsJson, print_json
+from newsquake.commands.progress import ProgressBar
 
 if TYPE_CHECKING:
     from pipeline.publish import Report
@@ -111,50 +112,17 @@ def publish_file(
             times = [row.message.published_at for row in rows if row.message]
         if times:
             shift = rebase_shift(min(times), max(times), now=datetime.now(UTC), speed=speed)
-    with open_file(path) as (content, raw), _progress(path, raw, shown=progress) as on_row:
+    with open_file(path) as (content, raw), ProgressBar("publishing", shown=progress) as bar:
+        total = path.stat().st_size
+
+        def on_row(report: "Report") -> None:
+            bar.reach(raw.tell(), total)
+            bar.note(_told(report))
+
         rows = within(read_rows(content, name=path.name, stream=stream, source=source), *window)
         with Publisher(settings) as publisher:
             publish(in_time_order(rows), publisher, speed=speed, shift=shift, stop=stop, on_row=on_row)
         return publisher.report
-
-
-class _progress:
-    """A progress bar over the file's bytes, on stderr where that is a terminal."""
-
-    def __init__(self, path: Path, raw: Any, *, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        self._raw = raw
-        self._bar = (
-            Progress(
-                TextColumn("[bold]{task.description}", markup=True),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[counts]}"),
-                TimeElapsedColumn(),
-                console=console,
-                transient=False,
-            )
-            if shown and console.is_terminal
-            else None
-        )
-        self._task = self._bar.add_task("publishing", total=path.stat().st_size, counts="") if self._bar else None
-
-    def __enter__(self) -> Any:
-        if self._bar:
-            self._bar.start()
-        return self._update
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def _update(self, report: "Report") -> None:
-        if self._bar and self._task is not None:
-            counts = f"{report.delivered:,} delivered, {report.rejected:,} rejected, {report.failed:,} failed"
-            self._bar.update(self._task, completed=self._raw.tell(), counts=counts)
 
 
 def _counts(report: "Report") -> dict[str, object]:
@@ -176,4 +144,8 @@ def _tell(report: "Report") -> None:
             typer.echo(f"line {line}: {word}: {reason}", err=True)
         if total > len(quoted):
             typer.echo(f"… and {total - len(quoted):,} more {word}", err=True)
-    typer.echo(f"{report.delivered:,} delivered, {report.rejected:,} rejected, {report.failed:,} failed")
+    typer.echo(_told(report))
+
+
+def _told(report: "Report") -> str:
+    return f"{report.delivered:,} delivered, {report.rejected:,} rejected, {report.failed:,} failed"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json
+from newsquake.commands.output import AsJson, print_json
+from newsquake.commands.progress import ProgressBar
 from newsquake.errors import NewsquakeError
 
 
@@ -29,7 +30,7 @@ def score_series(
     series = read_series(file)
     if out.exists() and os.path.samefile(file, out):
         raise typer.BadParameter("it is the file that is read", param_hint="--out")
-    with _Bar(file.name, len(series.stamps)) as bar:
+    with ProgressBar(file.name, len(series.stamps)) as bar:
         scores = score(series.seconds, series.values, progress=bar.reach)
     try:
         with whole_file(out) as target:
@@ -46,26 +47,3 @@ def score_series(
         print_json({"out": str(out), "rows": scores.size, "highest": top})
         return
     typer.echo(f"{scores.size:,} rows in {out}; the highest score is {scores[highest]:.3f} at {series.stamps[highest]}")
-
-
-class _Bar:
-    """Rows on a terminal's standard error; nothing elsewhere."""
-
-    def __init__(self, what: str, rows: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bars = Progress(console=console, disable=not console.is_terminal)
-        self._task = self._bars.add_task(cell(what), total=rows)
-
-    def __enter__(self) -> "_Bar":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def reach(self, done: int, rows: int) -> None:
-        """Show how many rows are scored."""
-        self._bars.update(self._task, completed=done, total=rows)
