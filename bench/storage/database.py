@@ -14,7 +14,7 @@ from storage import migrate
 from storage.engine import open_engine
 from storage.settings import StorageSettings
 
-TUNED = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min", "wal_compression": "on"}
+TUNED = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 """What `docker-compose.yml` gives the server. Keys are digests: each batch touches pages all over their index, which
 must fit into memory, and be logged whole as seldom as can be."""
 
