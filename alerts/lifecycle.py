@@ -17,7 +17,7 @@ from alerts.silences import Silence, Subject, covering
 
 Step = Literal["silenced", "unsilenced", "released", "repeated", "escalated"]
 
-_CALM = timedelta(minutes=15)  # after so long it may be over: saying again that it goes on would be wrong
+CALM = timedelta(minutes=15)  # after so long it may be over: saying again that it goes on would be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def due(standing: Standing, telling: Telling) -> list[Due]:
     steps = _silence_steps(standing, silence)
     if standing.state == "acknowledged" or silence is not None or _held(standing, rule, _quiet(standing, rule, now)):
         return steps
-    fresh = standing.calm < _CALM and (max_age is None or now - standing.last_seen_at <= max_age)
+    fresh = standing.calm < CALM and (max_age is None or now - standing.last_seen_at <= max_age)
     if standing.owed_since is not None:
         if fresh:
             steps.append(Due("released", f"held back since {_minute(standing.owed_since)}"))

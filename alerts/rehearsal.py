@@ -1,15 +1,24 @@
 """What a rule would have done: a backtest's changes, episode by episode, with what would have been told of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts.episodes import Change, Episode
-from alerts.lifecycle import Standing, Telling, verdict
+from alerts.lifecycle import CALM, Standing, Telling, verdict
 from alerts.rules import Rule
 from alerts.series import ALL
 from alerts.settings import AlertsSettings
 from alerts.silences import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The event minute `at` in which people would have been told of a change, or None, and what `held` it back."""
+
+    change: Change
+    at: datetime | None
+    held: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +49,46 @@ def rehearse(changes: Sequence[Change], rule: Rule, settings: AlertsSettings) ->
     ]
 
 
-def _one(episode: Episode, changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> Rehearsed:
+def tellings(changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> list[Told]:
+    """What people would have been told of one episode before its end, and what not; its `changes` in order.
+
+    A message stands for all that was held back until then. Silences are left out: they belong to a time and not to a
+    rule.
+    """
+    found = [_told(change, rule, settings) for change in changes if change.notify and change.kind != "resolved"]
+    return [
+        told
+        for index, told in enumerate(found)
+        if told.at is None or not any(later.at is not None and later.at <= told.at for later in found[index + 1 :])
+    ]
+
+
+def _told(change: Change, rule: Rule, settings: AlertsSettings) -> Told:
     held = None
-    told = "never"
-    for change in changes:
-        if not change.notify or change.kind == "resolved":
-            continue
-        standing = _standing(episode, change)
-        decided = verdict(change.kind, change.at, standing, Telling(rule, (), (), settings, change.at))
+    for at in _chances(change, rule):
+        decided = verdict(change.kind, at, _standing(change, at), Telling(rule, (), (), settings, at))
         if decided.told:
-            told = (
-                "at once" if change.kind == "fired" else f"{change.at:%Y-%m-%d %H:%M} UTC, when it {_DID[change.kind]}"
-            )
-            break
+            return Told(change, at, held)
         held = held or decided.reason
+    return Told(change, None, held)
+
+
+def _chances(change: Change, rule: Rule) -> Iterator[datetime]:
+    """The minutes in which it could be told: its own, and while the episode goes on, once it has lasted or after the
+    quiet."""
+    at, episode = change.at, change.episode
+    yield at
+    lasted = episode.opened_at + timedelta(minutes=rule.pending_minutes)
+    while at < lasted or (rule.quiet_hours and rule.quiet_hours.until(at)):
+        quiet = rule.quiet_hours.until(at) if rule.quiet_hours else None
+        at = max(lasted, quiet or lasted)
+        if at - episode.last_seen_at >= CALM:
+            return
+        yield at
+
+
+def _one(episode: Episode, changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> Rehearsed:
+    told = tellings(changes, rule, settings)
     window = changes[0].detail["window"]
     return Rehearsed(
         since=episode.opened_at,
@@ -65,15 +100,27 @@ def _one(episode: Episode, changes: Sequence[Change], rule: Rule, settings: Aler
         seen=window["counted"],
         expected=window["expected"],
         p_value=window["p_value"],
-        told=told if held is None else f"{held}; {told if told != 'never' else 'afterwards, if it still goes on'}",
+        told=_words(told),
     )
 
 
 _DID = {"joined": "spread", "worsened": "became critical"}
 
 
-def _standing(episode: Episode, change: Change) -> Standing:
-    """As it stood then, but for how long it lasted: that is known by now, and is what `pending_minutes` waits for."""
+def _words(told: Sequence[Told]) -> str:
+    """When people would first have been told, or why they would not."""
+    first = next((one for one in told if one.at is not None), None)
+    if first is None or first.at is None:
+        return f"never ({told[0].held})" if told else "never"
+    if first.change.kind == "fired" and first.held is None:
+        return "at once"
+    when = f"{first.at:%Y-%m-%d %H:%M} UTC"
+    return f"{when} ({first.held})" if first.held else f"{when}, when it {_DID[first.change.kind]}"
+
+
+def _standing(change: Change, at: datetime) -> Standing:
+    """The episode as it stood then; how long it had lasted is known from when it was last high."""
+    episode = change.episode
     subject = Subject(tuple(member.series for member in episode.members), {}, {}, episode.observed)
-    severity = change.detail["severity"]
-    return Standing(0, "firing", severity, subject, episode.opened_at, episode.last_seen_at)
+    last_seen_at = min(episode.last_seen_at, at)
+    return Standing(0, "firing", change.detail["severity"], subject, episode.opened_at, last_seen_at)

@@ -7,17 +7,19 @@ from statistics import median
 import msgspec
 
 from alerts.episodes import Change, Episode
+from alerts.rehearsal import tellings
+from alerts.rules import Rule
 from alerts.series import ALL, MINUTE
+from alerts.settings import AlertsSettings
 from newsquake.backtest.labels import Window
-
-_TELLING = ("fired", "joined", "worsened")
 
 
 class Alert(msgspec.Struct, frozen=True):
     """One alert as it was when it ended, or when the stream did. Times are UTC.
 
     `told_at` are the times at which people would have had a message about it, each the end of the minute that it is
-    about. `label` names the window in which the first of them lies that lies in any; None without labels, too.
+    about; none where quiet hours or `pending_minutes` of its rule held it back until it was over. `label` names the
+    window in which the first of them lies that lies in any; None without labels, too.
     """
 
     opened_at: datetime
@@ -56,7 +58,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Precision: alerts told of within a window, of all alerts. Recall: windows told of, of those covered.
+    """Precision: alerts told of within a window, of all alerts told of. Recall: windows told of, of those covered.
 
     None where there is nothing to divide by. The delay is from a window's start, the median over the windows found.
     """
@@ -69,15 +71,15 @@ class Verdict(msgspec.Struct, frozen=True):
     false_alerts_per_week: float
 
 
-def alerts_of(changes: Sequence[Change]) -> list[Alert]:
-    """The alerts that these changes made, in the order in which they opened, and of the rules."""
-    told: dict[int, list[datetime]] = {}
-    episodes: dict[int, Episode] = {}
-    for change in changes:
-        episodes[id(change.episode)] = change.episode
-        if change.notify and change.kind in _TELLING:
-            told.setdefault(id(change.episode), []).append(change.at + MINUTE)
-    found = [_alert(episode, told.get(key, [])) for key, episode in episodes.items()]
+def alerts_of(changes: Sequence[Change], rules: Sequence[Rule], settings: AlertsSettings) -> list[Alert]:
+    """The alerts that these changes made by the `rules`, in the order in which they opened, and of the rules."""
+    by_name = {rule.name: rule for rule in rules}
+    episodes = {id(change.episode): change.episode for change in changes}
+    found = []
+    for episode in episodes.values():
+        own = [change for change in changes if change.episode is episode]
+        told = tellings(own, by_name[episode.rule], settings)
+        found.append(_alert(episode, sorted(one.at + MINUTE for one in told if one.at is not None)))
     return sorted(found, key=lambda alert: alert.opened_at)
 
 
@@ -117,10 +119,11 @@ def judge(
     found = [_found(window, alerts, covered) for window in windows]
     counting = [window for window in found if window.covered]
     delays = [window.delay_minutes for window in counting if window.delay_minutes is not None]
-    false = sum(not alert.right for alert in judged)
+    told = [alert for alert in judged if alert.told_at]
+    false = sum(not alert.right for alert in told)
     verdict = Verdict(
         windows=found,
-        precision=(len(judged) - false) / len(judged) if judged else None,
+        precision=(len(told) - false) / len(told) if told else None,
         recall=len(delays) / len(counting) if counting else None,
         median_delay_minutes=median(delays) if delays else None,
         false_alerts=false,
@@ -131,7 +134,8 @@ def judge(
 
 def _marked(alert: Alert, windows: Sequence[Window]) -> Alert:
     names = [window.name for at in alert.told_at for window in windows if window.start < at <= window.end]
-    return msgspec.structs.replace(alert, right=bool(names), label=names[0] if names else None)
+    right = bool(names) if alert.told_at else None
+    return msgspec.structs.replace(alert, right=right, label=names[0] if names else None)
 
 
 def _found(window: Window, alerts: Sequence[Alert], covered: Sequence[datetime]) -> Found:

@@ -90,7 +90,7 @@ def run(
             replay = alerts.model_copy(update={"replay": True})
             changes = backtest(engine, replay, start, end, _forward(start, advance), rules)
         days = sorted({document.published_at.date() for document in documents})
-        found, verdict = alerts_of(changes), None
+        found, verdict = alerts_of(changes, rules, replay), None
         weeks = len(days) / _DAYS_A_WEEK
         if windows is not None:
             found, verdict = judge(found, windows, [datetime.combine(day, clock.min, UTC) for day in days], weeks)
@@ -105,7 +105,7 @@ def run(
             end=end,
             weeks=weeks,
             alerts=found,
-            alerts_per_week=len(found) / weeks,
+            alerts_per_week=sum(bool(alert.told_at) for alert in found) / weeks,
             verdict=verdict,
             seconds=seconds,
         )

@@ -130,8 +130,10 @@ def _tell(report: "Report") -> None:
             f"{alert.expected:.1f}",
             f"{alert.p_value:.0e}",
         ]
+        if not alert.told_at:
+            cells[5] += ", not told"
         if report.verdict:
-            cells.append(cell(alert.label or "right") if alert.right else "false")
+            cells.append("–" if alert.right is None else cell(alert.label or "right") if alert.right else "false")
         made.add_row(*cells)
     show(made)
     for rejection in report.rejections:

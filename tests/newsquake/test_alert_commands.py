@@ -154,7 +154,7 @@ def test_a_rule_is_tried_on_what_is_stored(database: Engine, run: Run, tmp_path:
     )
     (alert,) = run("test", "night", "--file", str(rules))["alerts"]
     assert alert["topics"][0] == "financials" and alert["seen"] >= 8
-    assert alert["told"].startswith("quiet hours of rule night until 2026-03-03 10:30 UTC")
+    assert alert["told"] == "2026-03-03 10:30 UTC (quiet hours of rule night until 2026-03-03 10:30 UTC)"
     assert run("test", "metals", "--file", str(rules))["alerts"] == []
     assert run("list") == {"alerts": []}
 
