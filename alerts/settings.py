@@ -48,7 +48,7 @@ class AlertsSettings(BaseSettings):
     slow_alarms_per_month: float = Field(
         default=1.25, gt=0, le=100, description="false alarms that the slow-burn tests may raise in a month, all series"
     )
-    slow_effect_size: float = Field(default=1.5, ge=1, description="least ratio of seen to expected in a slow burn")
+    slow_effect_size: float = Field(default=1.75, ge=1, description="least ratio of seen to expected in a slow burn")
     history_days: int = Field(default=28, ge=1, le=90, description="how far the baseline looks back")
     min_history_hours: int = Field(default=6, ge=1, description="hours with messages before volume alone may fire")
 
