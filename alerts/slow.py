@@ -1,9 +1,12 @@
 """What never spikes and yet is too much: negatives over hours and days, judged once an hour.
 
 The same two tests as for minutes, over windows of 3, 24 and 72 hours that end with each full hour; together they are a
-sequential scan with finite memory, which finds a slow drift as a CUSUM does and says since when it lasts. What differs
-is the law: negatives of one day lean the same way, so that the spread of a window's sum is measured on windows of the
-same length in the history, never computed from hours. Expected counts are summed hour by hour over the window.
+sequential scan with finite memory, which finds a slow drift and says since when it lasts. What differs is the law:
+negatives of one day lean the same way, so that the spread of a window's sum is measured on windows of the same length
+in the history, never computed from hours. Expected counts are summed hour by hour over the window.
+
+Page's CUSUM of the share was tried in their place. It adds up hours as if they were independent: sooner where they are,
+but the days of real streams lean one way for days on end, and it alarmed several times a week.
 
 How sure it must be follows from the false alarms that are allowed: a window of L hours has about 1440 / L chances a
 month. Pure; stands between `alerts.baseline` and `alerts.evaluate`.

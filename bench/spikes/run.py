@@ -9,7 +9,7 @@ from alerts.count_series import score
 from alerts.spikes import Floats
 from bench.engine.rounds import Watch
 from bench.machine import machine
-from bench.spikes import minute, nab, synthetic
+from bench.spikes import minute, nab, synthetic, topics
 from bench.spikes.files import read_labelled
 from bench.spikes.nab import Labelled
 from bench.spikes.peers import three_sigma, windowed_gaussian
@@ -40,7 +40,8 @@ def run(request: Request, watch: Watch) -> dict[str, Any]:
     if request.series is not None:
         document["nab"] = labelled(read_labelled(request.series), watch)
     if request.synthetic:
-        document["synthetic"] = synthetic.run(synthetic.Traffic(series=request.synthetic), watch)
+        traffic = synthetic.Traffic(series=request.synthetic)
+        document["synthetic"] = synthetic.run(traffic, watch) | {"alerts": topics.run(traffic, watch)}
     if request.watched:
         document["evaluation"] = minute.run(request.watched, watch)
     return document

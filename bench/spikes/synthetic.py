@@ -22,6 +22,8 @@ Numbers = npt.NDArray[np.int64]
 Detector = Callable[["Series", Floats], Floats]
 
 _MINUTES_A_DAY, _DAYS_APART = 1_440, 6
+START = 1_767_571_200
+"""Monday, 2026-01-05, in seconds since the epoch."""
 _RATES = (1_000, 300, 100, 30, 10, 3, 1)
 """False alerts a month of 100 series that the curve is read at."""
 
@@ -39,6 +41,11 @@ class Traffic:
     spread: float = 0.05
     """Squared coefficient of variation of an hour's rate."""
     seed: int = 8
+
+    @property
+    def months(self) -> float:
+        """Of all series together, as far as they are judged."""
+        return self.series * self.days / 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,7 @@ def generate(traffic: Traffic, number: int) -> Series:
     for start in starts:
         during = slice(start, start + traffic.rise_minutes)
         risen[during] += random.poisson((traffic.rise - 1) * true[during])
-    # 2026-01-05 was a Monday.
-    seconds = np.asarray(minutes * 60.0 + 1_767_571_200, dtype=np.float64)
+    seconds = np.asarray(minutes * 60.0 + START, dtype=np.float64)
     return Series(seconds, np.asarray(rate, dtype=np.float64), clean, risen, np.array(starts))
 
 
@@ -90,12 +96,11 @@ def run(traffic: Traffic, watch: Watch) -> dict[str, Any]:
             scores = detector(series, series.risen)
             during[name] += [scores[start : start + traffic.rise_minutes] for start in series.starts]
     watch("synthetic series", traffic.series, traffic.series)
-    months = traffic.series * traffic.days / 30
-    curves = {name: curve(np.concatenate(highs[name]), np.stack(during[name]), months) for name in detectors}
+    curves = {name: curve(np.concatenate(highs[name]), np.stack(during[name]), traffic.months) for name in detectors}
     return {
         "series": traffic.series,
         "days": traffic.days,
-        "months": months,
+        "months": traffic.months,
         "negatives_an_hour": traffic.an_hour,
         "rise": traffic.rise,
         "rises": len(during["newsquake"]),

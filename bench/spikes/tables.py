@@ -13,7 +13,7 @@ _GOAL, _GOAL_DELAY_MIN, _GOAL_MINUTE_MS = 85, 15, 200
 def tables(document: Mapping[str, Any]) -> list[Table]:
     """Scores by detector, the trade-off of the generated series, and what a minute costs."""
     made = [_scores(document["nab"])] if "nab" in document else []
-    made += [_curves(document["synthetic"])] if "synthetic" in document else []
+    made += [_curves(document["synthetic"]), _alerts(document["synthetic"])] if "synthetic" in document else []
     return [*made, _evaluation(document["evaluation"])] if "evaluation" in document else made
 
 
@@ -36,6 +36,23 @@ def _curves(found: Mapping[str, Any]) -> Table:
     for name, curve in found["curves"].items():
         delays = (point["median_delay_min"] for point in curve)
         made.add_row(name, *("never" if delay is None else f"{delay:.0f}" for delay in delays))
+    return made
+
+
+def _alerts(found: Mapping[str, Any]) -> Table:
+    title = "the alerts themselves on the same series as topics"
+    made = table(
+        title, ">level", ">false alerts a month of 100 series", ">rise", ">told", ">minutes until half are told"
+    )
+    for one in found["alerts"]:
+        delay = one["median_delay_min"]
+        made.add_row(
+            f"{one['false_alarm_rate']:g}",
+            f"{one['false_alerts']:.1f}",
+            f"{one['rise']:g} x",
+            f"{one['told']:.0%}",
+            "never" if delay is None else f"{delay:.0f}",
+        )
     return made
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from alerts.series import ALL, Series
 from bench.errors import BenchUsage
-from bench.spikes import minute
+from bench.spikes import minute, topics
 from bench.spikes.files import read_labelled
 from bench.spikes.nab import Labelled, at_threshold, optimise, probation, worth
 from bench.spikes.peers import three_sigma, windowed_gaussian
@@ -119,12 +119,22 @@ def test_a_point_of_the_curve_has_the_false_alerts_that_are_allowed_and_the_dela
 
 
 def test_the_detector_that_is_told_everything_is_the_fastest_and_small_runs_say_what_they_cannot_tell() -> None:
-    document = {"machine": {}, "synthetic": run_synthetic(Traffic(series=1, learn_days=7, days=14), ignored)}
+    traffic = Traffic(series=1, learn_days=7, days=14)
+    document = {"machine": {}, "synthetic": run_synthetic(traffic, ignored) | {"alerts": []}}
     curves = document["synthetic"]["curves"]
     told = {name: points[-1]["told"] for name, points in curves.items()}
     assert told["cusum_known"] == max(told.values()) > 0.5
-    assert len(tables(document)) == 1
+    assert len(tables(document)) == 2
     assert any("0 months of series" in line for line in remarks(document))
+
+
+def test_alerts_tell_every_run_on_a_bank_in_minutes_and_nothing_where_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "CASES", ((1e-5, 20.0),))
+    (outcome,) = topics.run(Traffic(series=3, learn_days=7, days=9), ignored)
+    assert (outcome["told"], outcome["false_alerts"]) == (1.0, 0.0)
+    assert 1 <= outcome["median_delay_min"] <= 10
 
 
 def folder_of(tmp_path: Path) -> Path:
