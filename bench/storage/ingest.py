@@ -71,6 +71,23 @@ def by_size(
     return found
 
 
+def sustained(engine: Engine, source: Source, documents: int, watch: Watch) -> float:
+    """Documents a second of the writer in batches of the standard size, over the second half of so many documents.
+
+    The first half brings the pages of the keys' index into memory: few batches touch most of them for the first time
+    since the server's last checkpoint, which then go into its log whole.
+    """
+    writer = BatchWriter(engine, "bench")
+    took, count = list[float](), -(-documents // STANDARD)
+    for batch in source.batches(count, STANDARD):
+        watch("sustained", len(took), count)
+        began = time.perf_counter()
+        writer.write(batch)
+        took.append(time.perf_counter() - began)
+    watch("sustained", count, count)
+    return STANDARD * (count - count // 2) / sum(took[count // 2 :])
+
+
 def figures(rates: Sequence[float]) -> dict[str, Any]:
     """The median and the range of rounds."""
     return {"docs_per_s": statistics.median(rates), "lowest": min(rates), "highest": max(rates), "rounds": len(rates)}

@@ -18,7 +18,7 @@ from bench.storage import ways
 from bench.storage.database import Database
 from bench.storage.documents import FIRST_DAY
 from bench.storage.fill import add_alerts, fill, settle
-from bench.storage.ingest import STANDARD, Source, at_once, by_size, figures
+from bench.storage.ingest import STANDARD, Source, at_once, by_size, figures, sustained
 from bench.storage.latency import ask, fields, worst_by_view
 from bench.storage.questions import Period, known
 from bench.storage.upkeep import retention, sizes
@@ -39,6 +39,8 @@ class Request:
     turn: int = 5_120
     """Documents that a way stores in a turn."""
     rounds: int = 3
+    sustained: int = 100_000
+    """Documents that the writer stores without a break."""
     writers: Sequence[int] = (1, 2, 3, 4)
     calls: int = 60
     dropped: int = 5
@@ -110,11 +112,13 @@ def _ingest(database: Database, engine: Engine, request: Request, log: Path, wat
     start = FIRST_DAY + timedelta(days=request.days)
     source = Source(start)
     rates = by_size(engine, source, request.sizes, documents=request.turn, rounds=request.rounds, watch=watch)
-    _count(engine, request.documents + source.made, "ingested")
     if set(stored := ways.stored(engine)) != {source.made}:
         raise BenchError(f"peers stored {stored} documents and scores, each was given {source.made:,}")
+    steady = sustained(engine, source, request.sustained, watch)
+    _count(engine, request.documents + source.made, "ingested")
     standard = STANDARD if STANDARD in rates else request.sizes[0]
     found: dict[str, Any] = {way: figures(taken) | {"batch": standard} for way, taken in rates[standard].items()}
+    found["writer"]["sustained_docs_per_s"] = steady
     found["by_batch"] = {str(size): {way: figures(taken) for way, taken in one.items()} for size, one in rates.items()}
     for peer in ways.WAYS[1:]:
         found[f"ratio_{peer}"] = found["writer"]["docs_per_s"] / found[peer]["docs_per_s"]

@@ -70,6 +70,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     lines = [
         " · ".join(f"{name} {value}" for name, value in document["machine"].items()),
         f"PostgreSQL {'with the settings of docker-compose.yml' if document['tuned'] else 'as it is out of the box'}",
+        f"one writer after a while, documents/s: {document['writer']['sustained_docs_per_s']:,.0f}",
         f"writers at once, documents/s together: {together}",
         f"dropping one of {dropped['days']} days of {dropped['documents_a_day']:,.0f} documents and "
         f"{dropped['mb_a_day']:,.1f} MB: {dropped['day_ms']:.1f} ms, at most {dropped['slowest_ms']:.1f}; "

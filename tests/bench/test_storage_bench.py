@@ -20,7 +20,9 @@ from bench.storage.run import Request, measure, run
 from bench.storage.tables import remarks, tables
 from bench.storage.ways import WAYS
 
-SMALL = Request(documents=1_500, days=8, sizes=(32, 64), turn=1_024, rounds=1, writers=(1, 2), calls=3, dropped=2)
+SMALL = Request(
+    documents=1_500, days=8, sizes=(32, 64), turn=1_024, rounds=1, sustained=2_000, writers=(1, 2), calls=3, dropped=2
+)
 
 
 def ignored(stage: str, done: int, total: int) -> None:
@@ -48,6 +50,7 @@ def test_the_document_has_what_is_promised_and_is_json(document: dict[str, Any])
         again["query_p95_ms"]
     )
     assert not set(again["views_missing"]) & set(again["query_p95_ms"])
+    assert again["writer"]["sustained_docs_per_s"] > 0
     assert set(again["writers"]) == {"1", "2"}
     assert {"postgresql", "cpu", "cores", "psycopg", "sqlalchemy"} <= set(again["machine"])
     retention = again["retention"]
