@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
-from scipy import sparse
+import scipy  # its parts are loaded when they are first used: commands start without them
 
 from alerts.assess import Spike
 from alerts.series import ALL, Series
@@ -144,7 +144,7 @@ def distinct_texts(documents: Sequence[Document]) -> list[Document]:
     columns = np.concatenate([np.fromiter(item, dtype=np.int64, count=len(item)) for item in grams])
     rows = np.repeat(np.arange(len(grams)), sizes)
     _, columns = np.unique(columns, return_inverse=True)
-    matrix = sparse.csr_array((np.ones(columns.size, dtype=np.int32), (rows, columns)))
+    matrix = scipy.sparse.csr_array((np.ones(columns.size, dtype=np.int32), (rows, columns)))
     shared = (matrix @ matrix.T).toarray()
     alike = shared > NEAR_COPY * (sizes[:, np.newaxis] + sizes - shared)
     kept: list[int] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy  # its parts are loaded when they are first used: commands start without them
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.ArrayLike
@@ -22,7 +22,7 @@ def negative_binomial_tail(observed: Numbers, mean: Numbers, variance: Numbers) 
     seen, mu, spread = (np.asarray(value, dtype=np.float64) for value in (observed, mean, variance))
     excess = np.maximum(spread - mu, 1e-9 * mu)
     size = mu * mu / excess
-    tail = special.betainc(np.maximum(seen, 1.0), size, mu / (mu + size))
+    tail = scipy.special.betainc(np.maximum(seen, 1.0), size, mu / (mu + size))
     return np.asarray(np.where(seen <= 0, 1.0, tail), dtype=np.float64)
 
 
@@ -42,7 +42,7 @@ def beta_binomial_tail(observed: Numbers, messages: Numbers, share: Numbers, con
     # The share's variance is p(1-p)/n * (n+s)/(s+1); a beta with that variance has concentration n(s+1)/(n+s) - 1.
     wide = n[large] * (s[large] + 1) / (n[large] + s[large]) - 1
     edge = (x[large] - 0.5) / n[large]
-    tail[large] = special.betainc((1 - p[large]) * wide, p[large] * wide, 1 - edge)
+    tail[large] = scipy.special.betainc((1 - p[large]) * wide, p[large] * wide, 1 - edge)
     tail[x > n] = 0.0
     return np.minimum(tail, 1.0).reshape(arrays[0].shape)
 
@@ -56,8 +56,8 @@ def _beta_binomial_sum(x: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
     starts = np.concatenate(([0], np.cumsum(width)[:-1]))
     k = x[row] + (np.arange(row.size) - starts[row])
     rest, a_k, b_k = n[row] - k, a[row], b[row]
-    choose = special.gammaln(n[row] + 1) - special.gammaln(k + 1) - special.gammaln(rest + 1)
-    terms = np.exp(choose + special.betaln(k + a_k, rest + b_k) - special.betaln(a_k, b_k))
+    choose = scipy.special.gammaln(n[row] + 1) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(rest + 1)
+    terms = np.exp(choose + scipy.special.betaln(k + a_k, rest + b_k) - scipy.special.betaln(a_k, b_k))
     return np.asarray(np.add.reduceat(terms, starts), dtype=np.float64)
 
 

@@ -11,7 +11,6 @@ from alerts.channels.alertmanager import Alertmanager
 from alerts.channels.apprise_url import AppriseChannel, scheme
 from alerts.channels.console import Console
 from alerts.channels.contract import Channel
-from alerts.channels.kafka_topic import KafkaTopic
 from alerts.channels.webhook import Webhook
 from alerts.settings import AlertsSettings
 
@@ -41,5 +40,7 @@ def _openers(settings: AlertsSettings) -> dict[str, Callable[[], Channel]]:
     if settings.alertmanager_url is not None:
         openers["alertmanager"] = partial(Alertmanager, settings.alertmanager_url, settings)
     if settings.kafka_servers:
+        from alerts.channels.kafka_topic import KafkaTopic  # loads a Kafka client, which few channels need
+
         openers["kafka"] = partial(KafkaTopic, settings)
     return openers
