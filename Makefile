@@ -20,7 +20,7 @@ install: $(VENV)/.installed  ## Install into .venv
 	@echo "Installed. Next: make demo, or $(BIN)/newsquake --help"
 
 test: $(VENV)/.developer  ## Run all tests (each process of them starts its own broker and database)
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/.developer  ## Kill, freeze and cut off everything under traffic, and count (ARGS="--short", "--only NAME")
 	@PYTHONPATH=. $(BIN)/python -m tests.chaos.run $(ARGS)

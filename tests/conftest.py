@@ -28,8 +28,13 @@ from storage.settings import StorageSettings
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 
 
+_LONGEST_FIRST = ("integration", "newsquake", "models")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a real server is an integration test."""
+    """Whatever needs a real server is an integration test. What takes longest begins first: a file is one process's."""
+    rank = {folder: number for number, folder in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
     for item in items:
         if {"postgres_url", "broker"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
