@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.episodes import Change, Episode
+from alerts.episodes import Change
 from alerts.lifecycle import CALM, Standing, Telling, verdict
 from alerts.rules import Rule
 from alerts.series import ALL
@@ -42,11 +42,15 @@ def rehearse(changes: Sequence[Change], rule: Rule, settings: AlertsSettings) ->
 
     Silences are left out: they belong to a time and not to a rule.
     """
-    episodes = {id(change.episode): change.episode for change in changes}
-    return [
-        _one(episode, [change for change in changes if change.episode is episode], rule, settings)
-        for episode in episodes.values()
-    ]
+    return [_one(own, rule, settings) for own in by_episode(changes)]
+
+
+def by_episode(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes of each episode in their order, the episodes in that of their first changes."""
+    found: dict[int, list[Change]] = {}
+    for change in changes:
+        found.setdefault(id(change.episode), []).append(change)
+    return list(found.values())
 
 
 def tellings(changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> list[Told]:
@@ -77,19 +81,19 @@ def _chances(change: Change, rule: Rule) -> Iterator[datetime]:
     """The minutes in which it could be told: its own, and while the episode goes on, once it has lasted or after the
     quiet."""
     at, episode = change.at, change.episode
-    yield at
     lasted = episode.opened_at + timedelta(minutes=rule.pending_minutes)
-    while at < lasted or (rule.quiet_hours and rule.quiet_hours.until(at)):
-        quiet = rule.quiet_hours.until(at) if rule.quiet_hours else None
-        at = max(lasted, quiet or lasted)
-        if at - episode.last_seen_at >= CALM:
-            return
+    while True:
         yield at
+        quiet = rule.quiet_hours.until(at) if rule.quiet_hours else None
+        later = max(lasted, quiet or lasted)
+        if later <= at or later - episode.last_seen_at >= CALM:
+            return
+        at = later
 
 
-def _one(episode: Episode, changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> Rehearsed:
+def _one(changes: Sequence[Change], rule: Rule, settings: AlertsSettings) -> Rehearsed:
+    episode, window = changes[0].episode, changes[0].detail["window"]
     told = tellings(changes, rule, settings)
-    window = changes[0].detail["window"]
     return Rehearsed(
         since=episode.opened_at,
         until=episode.resolved_at,

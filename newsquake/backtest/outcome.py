@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from alerts.episodes import Change, Episode
-from alerts.rehearsal import tellings
+from alerts.rehearsal import by_episode, tellings
 from alerts.rules import Rule
 from alerts.series import ALL, MINUTE
 from alerts.settings import AlertsSettings
@@ -74,10 +74,9 @@ class Verdict(msgspec.Struct, frozen=True):
 def alerts_of(changes: Sequence[Change], rules: Sequence[Rule], settings: AlertsSettings) -> list[Alert]:
     """The alerts that these changes made by the `rules`, in the order in which they opened, and of the rules."""
     by_name = {rule.name: rule for rule in rules}
-    episodes = {id(change.episode): change.episode for change in changes}
     found = []
-    for episode in episodes.values():
-        own = [change for change in changes if change.episode is episode]
+    for own in by_episode(changes):
+        episode = own[0].episode
         told = tellings(own, by_name[episode.rule], settings)
         found.append(_alert(episode, sorted(one.at + MINUTE for one in told if one.at is not None)))
     return sorted(found, key=lambda alert: alert.opened_at)

@@ -212,8 +212,8 @@ def spikes(
     """Score the volume test on labelled count series by the Numenta Anomaly Benchmark's rules, beside named peers.
 
     One threshold for all series, the best one, for everyone alike. windows.json maps each series' name to
-    pairs of first and last time stamp. Generated series take some ten seconds each; it takes 110 of them to tell what
-    one false alert a month of 100 series means. They alone are what runs without options.
+    pairs of first and last time stamp. Generated series take some twenty seconds each; it takes 110 to tell what one
+    false alert a month of 100 series means. They alone are what runs without options.
     """
     from bench.spikes.run import Request, run
     from bench.spikes.tables import remarks, tables

@@ -20,8 +20,9 @@ class ProgressBar:
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
         )
-        self._shown = shown and console.is_terminal
-        self._bars = Progress(*columns, console=console, disable=not self._shown)
+        self.shown = shown and console.is_terminal
+        """Whether anybody sees it: what costs much need not be told otherwise."""
+        self._bars = Progress(*columns, console=console, disable=not self.shown)
         self._task = self._bars.add_task(cell(what), total=total, note="")
 
     def __enter__(self) -> Self:
@@ -33,10 +34,10 @@ class ProgressBar:
 
     def reach(self, done: float, total: float | None = None) -> None:
         """Show how much is done, and of how much."""
-        if self._shown:
+        if self.shown:
             self._bars.update(self._task, completed=done, total=total)
 
     def note(self, text: str) -> None:
         """Show this beside the bar."""
-        if self._shown:
+        if self.shown:
             self._bars.update(self._task, note=cell(text))

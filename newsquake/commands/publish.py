@@ -116,8 +116,9 @@ def publish_file(
         total = path.stat().st_size
 
         def on_row(report: "Report") -> None:
-            bar.reach(raw.tell(), total)
-            bar.note(_told(report))
+            if bar.shown:
+                bar.reach(raw.tell(), total)
+                bar.note(_told(report))
 
         rows = within(read_rows(content, name=path.name, stream=stream, source=source), *window)
         with Publisher(settings) as publisher:
