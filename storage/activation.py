@@ -16,7 +16,7 @@ from storage.partitions import document_days
 from storage.tables import models
 from storage.writer import statement
 
-_MOVE = statement("move_day.sql", "SELECT count(*) FROM gained")
+_MOVE = statement("move_day.sql", answer="SELECT count(*) FROM gained")
 _EARLY = (datetime(1, 1, 2, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC))
 
 

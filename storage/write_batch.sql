@@ -1,13 +1,7 @@
--- One micro-batch, exactly once. Reads the staging table that COPY has just filled; only documents whose key is new
--- are stored, counted and queued for the indexes that are filled later. Keys first, in order; `rollups.sql` is the statement's tail.
-WITH fresh AS (
-    INSERT INTO document_keys (key, published_at)
-    SELECT key, published_at FROM staging ORDER BY key
-    ON CONFLICT DO NOTHING
-    RETURNING key
-), stored AS (
-    SELECT staging.* FROM staging JOIN fresh USING (key)
-), written AS (
+-- One micro-batch, exactly once, from the staging table that COPY has just filled. The head, `all_new.sql` or
+-- `some_new.sql`, has a CTE `stored` of what is new; that is stored, counted and queued for the indexes that are filled
+-- later. `rollups.sql` is the statement's tail.
+, written AS (
     INSERT INTO documents (published_at, key, source, id, stream, lang, title, text, url, author, entities,
                            content_hash)
     SELECT published_at, key, source, id, stream, lang, title, text, url, author, entities, content_hash FROM stored

@@ -24,16 +24,16 @@ from storage.progress import Progress, record_progress
 from storage.staging import prepare, stage
 from storage.tables import models
 
-_ROLLUPS = Path(__file__).with_name("rollups.sql").read_text("utf-8")
+
+def statement(*names: str, answer: str) -> TextClause:
+    """The statement of `.sql` files beside this module, which end in a CTE `changes`, with the rollups behind it."""
+    parts = [Path(__file__).with_name(name).read_text("utf-8") for name in (*names, "rollups.sql")]
+    return text("".join(parts) + answer)
 
 
-def statement(name: str, answer: str) -> TextClause:
-    """The statement of a `.sql` file beside this module, which ends in a CTE `changes`, with the rollups behind it."""
-    return text(Path(__file__).with_name(name).read_text("utf-8") + _ROLLUPS + answer)
-
-
-_WRITE = statement("write_batch.sql", "SELECT count(*) FROM fresh")
-_RESCORE = statement("rescore_batch.sql", "SELECT count(*) FROM rescored")
+_WRITE_ALL = statement("all_new.sql", "write_batch.sql", answer="SELECT count(*) FROM fresh")
+_WRITE_NEW = statement("some_new.sql", "write_batch.sql", answer="SELECT count(*) FROM fresh")
+_RESCORE = statement("rescore_batch.sql", answer="SELECT count(*) FROM rescored")
 # Each staged document is looked up by its key: without statistics the planner may prefer to read whole partitions.
 _LOOK_UP = text("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
 # `activate` takes a lock that this one excludes, so that no score is stored by a rule that no longer holds.
@@ -73,6 +73,7 @@ class BatchWriter:
         self._clock = clock
         self._model_id: int | None = None
         self._days: set[date] = set()
+        self._all_new = False  # whether the last batch was: then the next is expected to be
 
     def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
         """Store what is new of `batch` and return how many documents that was.
@@ -99,6 +100,9 @@ class BatchWriter:
             with self._engine.connect() as connection:
                 return self._store(connection, unique, progress)
         except IntegrityError as error:
+            if self._all_new and isinstance(error.orig, errors.UniqueViolation):
+                self._all_new = False  # a second delivery after all
+                return self._write(batch, progress, again=again)
             if again and isinstance(error.orig, errors.CheckViolation):
                 self._days.clear()  # retention dropped a day that we knew
                 return self._write(batch, progress, again=False)
@@ -129,12 +133,14 @@ class BatchWriter:
                 stage(connection, batch, self._ensure_model(connection))
                 self._rescore(connection)
                 record_progress(connection, progress, now=self._clock())
+        if batch:
+            self._all_new = inserted == len(batch)
         return inserted
 
     def _insert(self, connection: Connection, batch: Sequence[ScoredDocument]) -> int:
         """Store the documents of `batch` that are new, and return how many."""
         stage(connection, batch, self._ensure_model(connection))
-        return int(connection.execute(_WRITE).scalar_one())
+        return int(connection.execute(_WRITE_ALL if self._all_new else _WRITE_NEW).scalar_one())
 
     def _rescore(self, connection: Connection) -> None:
         """Keep this model's scores of the staged documents that are known already."""

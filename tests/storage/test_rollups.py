@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,6 +102,7 @@ def test_two_models_that_start_at_once_make_one_of_them_active(database: Engine)
 batches = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),
+        st.booleans(),
         st.lists(st.tuples(st.integers(0, 40), st.integers(-3, 3)), min_size=1, max_size=25),
     ),
     min_size=1,
@@ -111,9 +113,13 @@ batches = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(batches, min_size=1, max_size=3), switch=st.booleans())
 def test_rollups_are_a_recount_whatever_is_delivered_by_whomever(
-    database: Engine, rounds: list[list[tuple[str, list[tuple[int, int]]]]], switch: bool
+    database: Engine, rounds: list[list[tuple[str, bool, list[tuple[int, int]]]]], switch: bool
 ) -> None:
-    """Numbers repeat within and between batches; the other number makes a message late or early by hours."""
+    """Numbers repeat within and between batches; the other number makes a message late or early by hours.
+
+    Every other writer has just stored a batch of its own, and so expects that the next is new as well.
+    """
+    others = count(1000)
     with database.begin() as connection:
         connection.execute(
             text(
@@ -122,14 +128,17 @@ def test_rollups_are_a_recount_whatever_is_delivered_by_whomever(
             )
         )
 
-    def write(work: tuple[str, list[tuple[int, int]]]) -> int:
-        model, numbers = work
+    def write(work: tuple[str, bool, list[tuple[int, int]]]) -> int:
+        model, hopeful, numbers = work
+        writer = BatchWriter(database, model)
+        if hopeful:
+            assert writer.write([document(next(others))]) == 1
         made = [document(n) if model == "a" else rescored([n])[0] for n, _ in numbers]
         late = [
             replace(found, published_at=found.published_at - timedelta(hours=9 * hours))
             for found, (_, hours) in zip(made, numbers, strict=True)
         ]
-        return BatchWriter(database, model).write(late)
+        return writer.write(late)
 
     with ThreadPoolExecutor(4) as pool:
         for concurrent in rounds:
@@ -138,5 +147,5 @@ def test_rollups_are_a_recount_whatever_is_delivered_by_whomever(
             if switch:
                 activate(database, concurrent[-1][0])
             check(database)
-    numbers = {n for concurrent in rounds for _, work in concurrent for n, _ in work}
-    assert stored(database) == len(numbers)
+    numbers = {n for concurrent in rounds for _, _, work in concurrent for n, _ in work}
+    assert stored(database) == len(numbers) + sum(hopeful for concurrent in rounds for _, hopeful, _ in concurrent)

@@ -61,6 +61,35 @@ def test_workers_that_write_the_same_documents_at_once_store_each_once(database:
     assert rollups(database) == recount(database)
 
 
+def test_a_writer_that_expects_new_documents_stores_what_is_delivered_again_once(database: Engine) -> None:
+    writer = BatchWriter(database, "m")
+    assert writer.write([document(n) for n in range(20)]) == 20
+    assert writer.write([document(n) for n in range(10, 30)], [Progress("t", 0, 5, 9, NOON)]) == 10
+    assert writer.write([document(n) for n in range(30, 40)]) == 10
+    assert writer.write([document(n, at=NOON + timedelta(days=3)) for n in range(40)]) == 0
+    assert stored(database) == 40
+    assert rollups(database) == recount(database)
+    with database.connect() as connection:
+        assert read_progress(connection)["t", 0].next_offset == 5
+
+
+def test_writers_that_all_expect_new_documents_neither_deadlock_nor_store_one_twice(
+    database: Engine,
+) -> None:
+    def work(seed: int) -> int:
+        writer, chance, new = BatchWriter(database, "m"), random.Random(seed), 0
+        for number in range(15):
+            new += writer.write([document(10_000 * (seed + 1) + number)])  # from now on it expects new ones
+            batch = [document(n) for n in range(40 * number, 40 * number + 80)]
+            chance.shuffle(batch)
+            new += writer.write(batch)
+        return new
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, range(4))) == stored(database) == 640 + 4 * 15
+    assert rollups(database) == recount(database)
+
+
 def test_a_batch_that_the_database_refuses_leaves_no_trace(database: Engine) -> None:
     bad = ScoredDocument(**{name: getattr(document(5), name) for name in ScoredDocument.__slots__} | {"text": "a\0b"})
     with pytest.raises(DocumentRefused):
