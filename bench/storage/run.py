@@ -38,7 +38,7 @@ class Request:
     sizes: Sequence[int] = (64, STANDARD, 2048)
     turn: int = 5_120
     """Documents that a way stores in a turn."""
-    rounds: int = 5
+    rounds: int = 3
     sustained: int = 100_000
     """Documents that the writer stores without a break."""
     writers: Sequence[int] = (1, 2, 3, 4)
