@@ -65,15 +65,27 @@ class ScoredDocument(msgspec.Struct, frozen=True):
 
 
 class BatchWriter:
-    """Writes batches for one model. Not thread-safe: one writer a thread; any number of writers a database."""
+    """Writes batches for one model. Not thread-safe: one writer a thread; any number of writers a database.
 
-    def __init__(self, engine: Engine, model: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    After `patience` batches in a row that were all new, the next is expected to be, which is cheaper where it is and
+    costs a second try where it is not: sources that repeat themselves should not be met by surprise each time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        patience: int = 16,
+    ) -> None:
         self._engine = engine
         self._model = model
         self._clock = clock
         self._model_id: int | None = None
         self._days: set[date] = set()
-        self._all_new = False  # whether the last batch was: then the next is expected to be
+        self._patience = patience
+        self._new_in_a_row = 0
 
     def write(self, batch: Sequence[ScoredDocument], progress: Sequence[Progress] = ()) -> int:
         """Store what is new of `batch` and return how many documents that was.
@@ -100,8 +112,8 @@ class BatchWriter:
             with self._engine.connect() as connection:
                 return self._store(connection, unique, progress)
         except IntegrityError as error:
-            if self._all_new and isinstance(error.orig, errors.UniqueViolation):
-                self._all_new = False  # a second delivery after all
+            if self._expects_new and isinstance(error.orig, errors.UniqueViolation):
+                self._new_in_a_row = 0  # a second delivery after all
                 return self._write(batch, progress, again=again)
             if again and isinstance(error.orig, errors.CheckViolation):
                 self._days.clear()  # retention dropped a day that we knew
@@ -134,13 +146,17 @@ class BatchWriter:
                 self._rescore(connection)
                 record_progress(connection, progress, now=self._clock())
         if batch:
-            self._all_new = inserted == len(batch)
+            self._new_in_a_row = self._new_in_a_row + 1 if inserted == len(batch) else 0
         return inserted
+
+    @property
+    def _expects_new(self) -> bool:
+        return self._new_in_a_row >= self._patience
 
     def _insert(self, connection: Connection, batch: Sequence[ScoredDocument]) -> int:
         """Store the documents of `batch` that are new, and return how many."""
         stage(connection, batch, self._ensure_model(connection))
-        return int(connection.execute(_WRITE_ALL if self._all_new else _WRITE_NEW).scalar_one())
+        return int(connection.execute(_WRITE_ALL if self._expects_new else _WRITE_NEW).scalar_one())
 
     def _rescore(self, connection: Connection) -> None:
         """Keep this model's scores of the staged documents that are known already."""

@@ -130,7 +130,7 @@ def test_rollups_are_a_recount_whatever_is_delivered_by_whomever(
 
     def write(work: tuple[str, bool, list[tuple[int, int]]]) -> int:
         model, hopeful, numbers = work
-        writer = BatchWriter(database, model)
+        writer = BatchWriter(database, model, patience=1)
         if hopeful:
             assert writer.write([document(next(others))]) == 1
         made = [document(n) if model == "a" else rescored([n])[0] for n, _ in numbers]

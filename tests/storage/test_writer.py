@@ -62,7 +62,7 @@ def test_workers_that_write_the_same_documents_at_once_store_each_once(database:
 
 
 def test_a_writer_that_expects_new_documents_stores_what_is_delivered_again_once(database: Engine) -> None:
-    writer = BatchWriter(database, "m")
+    writer = BatchWriter(database, "m", patience=1)
     assert writer.write([document(n) for n in range(20)]) == 20
     assert writer.write([document(n) for n in range(10, 30)], [Progress("t", 0, 5, 9, NOON)]) == 10
     assert writer.write([document(n) for n in range(30, 40)]) == 10
@@ -77,7 +77,7 @@ def test_writers_that_all_expect_new_documents_neither_deadlock_nor_store_one_tw
     database: Engine,
 ) -> None:
     def work(seed: int) -> int:
-        writer, chance, new = BatchWriter(database, "m"), random.Random(seed), 0
+        writer, chance, new = BatchWriter(database, "m", patience=1), random.Random(seed), 0
         for number in range(15):
             new += writer.write([document(10_000 * (seed + 1) + number)])  # from now on it expects new ones
             batch = [document(n) for n in range(40 * number, 40 * number + 80)]
