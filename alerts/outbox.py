@@ -1,8 +1,9 @@
 """The outbox: hands pending notifications to their channels, at least once.
 
-Each row is locked, sent and marked in a transaction of its own, so that a crash repeats at most one message, with the
-same key, and two deliverers never send the same row. A channel that fails is left alone for the rest of the round, and
-for as long as its receiver asks; the others go on. What a channel is told of one alert keeps its order: a late try of
+A try is counted before it is made, so that one which never comes back does not come first for ever. Each row is locked,
+sent and marked in a transaction of its own, so that a crash repeats at most one message, with the same key, and two
+deliverers never send the same row. A channel that fails is left alone for the rest of the round, and for as long as its
+receiver asks; the others go on. What a channel is told of one alert keeps its order: a late try of
 `fired` after `resolved` would open the alert again.
 """
 
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, text, update
 
 from alerts.channels import Channel
 from alerts.chart import picture
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=30)
+# Sessions that ask nothing for half a minute are ended, and a mail to twenty people takes longer.
+_MAY_TAKE = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,13 @@ def deliver(engine: Engine, channels: Mapping[str, Channel], settings: AlertsSet
     broken: set[str] = set()
     for _ in range(settings.delivery_batch):
         with engine.begin() as connection:
-            outcome = _deliver_one(connection, channels, broken, settings, now)
-        if outcome is None:
+            claimed = _claim(connection, broken, now)
+        if claimed is None:
             break
-        sent, failed = sent + outcome, failed + (not outcome)
+        with engine.begin() as connection:
+            outcome = _deliver_one(connection, claimed, channels, broken, settings, now)
+        if outcome is not None:
+            sent, failed = sent + outcome, failed + (not outcome)
     return Delivered(sent, failed)
 
 
@@ -53,31 +59,47 @@ def pause(attempts: int) -> timedelta:
     return min(_FIRST_PAUSE * (1 << min(attempts - 1, 10)), _LONGEST_PAUSE)
 
 
-def _deliver_one(
-    connection: Connection, channels: Mapping[str, Channel], broken: set[str], settings: AlertsSettings, now: datetime
-) -> bool | None:
-    """Send the next due notification; None where there is none."""
+def _claim(connection: Connection, broken: set[str], now: datetime) -> int | None:
+    """Count a try of the next due notification, as if it had failed; its number, or None where there is none."""
     row = connection.execute(_next(broken, now)).one_or_none()
     if row is None:
         return None
+    attempts, table = row.attempts + 1, notifications.c
+    claimed = update(notifications).where(table.notification_id == row.notification_id)
+    connection.execute(claimed.values(attempts=attempts, next_attempt_at=now + pause(attempts)))
+    return int(row.notification_id)
+
+
+def _deliver_one(
+    connection: Connection,
+    claimed: int,
+    channels: Mapping[str, Channel],
+    broken: set[str],
+    settings: AlertsSettings,
+    now: datetime,
+) -> bool | None:
+    """Send a notification; None where another deliverer has it after all."""
+    table = notifications.c
+    mine = select(notifications).where(table.notification_id == claimed, table.state == "pending")
+    row = connection.execute(mine.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    connection.execute(_MAY_TAKE)
     channel = channels.get(row.channel)
     image = _picture(connection, row) if settings.charts and channel is not None and channel.takes_pictures else None
     failure = _try(channel, row, image)
-    attempts = row.attempts + 1
-    values: dict[str, object] = {"attempts": attempts, "state": "sent", "sent_at": now, "last_error": None}
+    values: dict[str, object] = {"state": "sent", "sent_at": now, "last_error": None}
     if failure is not None:
-        final = failure.final or attempts >= settings.delivery_attempts
-        following = now + max(pause(attempts), failure.retry_after or timedelta(0))
-        values = {"attempts": attempts, "last_error": str(failure), "next_attempt_at": following}
+        final = failure.final or row.attempts >= settings.delivery_attempts
+        following = now + max(pause(row.attempts), failure.retry_after or timedelta(0))
+        values = {"last_error": str(failure), "next_attempt_at": following}
         values |= {"state": "failed"} if final else {}
-        log.warning("notification_failed", channel=row.channel, attempts=attempts, final=final, reason=str(failure))
+        log.warning("notification_failed", channel=row.channel, attempts=row.attempts, final=final, reason=str(failure))
         if not failure.final:
             broken.add(row.channel)
         if failure.retry_after is not None:
             _leave_alone(connection, row.channel, now + failure.retry_after)
-    connection.execute(
-        update(notifications).where(notifications.c.notification_id == row.notification_id).values(values)
-    )
+    connection.execute(update(notifications).where(table.notification_id == claimed).values(values))
     return failure is None
 
 
@@ -122,6 +144,8 @@ def _try(channel: Channel | None, row: Row[Any], image: bytes | None) -> Channel
         channel.send(Message(row.title, row.body, str(row.key), row.payload, image))
     except ChannelFailed as failure:
         return failure
+    except Exception as error:  # whatever one channel meets, the others go on; its words may hold the URL
+        return ChannelFailed(f"failed with {type(error).__name__}")
     return None
 
 

@@ -81,7 +81,9 @@ class AlertsSettings(BaseSettings):
     channel_timeout_seconds: float = Field(
         default=8, gt=0, le=10, description="how long a webhook, Alertmanager or Kafka may take"
     )
-    delivery_attempts: int = Field(default=8, ge=1, description="tries before a notification counts as failed")
+    delivery_attempts: int = Field(
+        default=30, ge=1, description="tries before a notification counts as failed: half a day of them"
+    )
     delivery_batch: int = Field(default=20, ge=1, description="notifications handed over in one tick")
 
     def watches(self, topic: str, stream: str) -> bool:

@@ -1,5 +1,6 @@
 """Standard output."""
 
+import sys
 from typing import ClassVar
 
 import typer
@@ -15,6 +16,8 @@ class Console:
 
     def send(self, message: Message) -> None:
         try:
-            typer.echo(f"\n{message.title}\n{message.body}\n")
+            text = f"\n{message.title}\n{message.body}\n"
+            encoding = sys.stdout.encoding or "utf-8"  # what the terminal cannot show must not keep the rest from it
+            typer.echo(text.encode(encoding, "replace").decode(encoding))
         except OSError as error:
             raise ChannelFailed(f"standard output does not take text ({error.strerror})") from error

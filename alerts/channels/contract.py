@@ -6,7 +6,7 @@ from alerts.message import Message
 
 
 class Channel(Protocol):
-    """Something that takes a message or raises `ChannelFailed`, within some seconds: a row of the outbox is locked.
+    """Something that takes a message or raises `ChannelFailed`, within a minute or so: a row of the outbox is locked.
 
     `takes_pictures`: whether a message's `image` is shown; none is drawn for the others.
     """

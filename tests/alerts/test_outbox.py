@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from alerts.channels.webhook import Webhook
 from alerts.errors import ChannelFailed
@@ -142,6 +143,58 @@ def test_what_is_told_of_an_alert_keeps_its_order(database: Engine) -> None:
     assert console.got == ["title 0", "title 0", "title 1"]
 
 
+class Ending(Recorder):
+    """Takes a message for so long that the server ends the session."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def send(self, message: Message) -> None:
+        super().send(message)
+        with self._engine.connect() as other:
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            other.execute(text(ended))
+
+
+@pytest.mark.integration
+def test_a_try_that_never_comes_back_is_counted_and_holds_up_nobody(database: Engine) -> None:
+    enqueue(database, "slow")
+    enqueue(database, "console")
+    slow, console = Ending(database), Recorder()
+    channels = {"slow": slow, "console": console}
+    with pytest.raises(OperationalError):
+        deliver(database, channels, AlertsSettings(), NOW)
+    assert deliver(database, channels, AlertsSettings(), NOW) == Delivered(1, 0)
+    assert (rows(database, "slow"), console.got) == ([("pending", 1, None)], ["title 0"])
+
+
+@pytest.mark.integration
+def test_a_session_may_wait_longer_for_a_channel_than_for_anything_else(database: Engine) -> None:
+    found: list[str] = []
+
+    class Asking(Recorder):
+        def send(self, message: Message) -> None:
+            with database.connect() as other:
+                found.append(str(other.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()))
+                asked = text("SELECT query FROM pg_stat_activity WHERE state = 'idle in transaction'")
+                found.append(str(other.execute(asked).scalars().first()))
+
+    enqueue(database, "asking")
+    deliver(database, {"asking": Asking()}, AlertsSettings(), NOW)
+    assert found == ["30s", "SET LOCAL idle_in_transaction_session_timeout = '10min'"]
+
+
+@pytest.mark.integration
+def test_whatever_a_channel_meets_the_others_go_on(database: Engine) -> None:
+    enqueue(database, "odd")
+    enqueue(database, "console")
+    odd, console = Recorder(), Recorder()
+    odd.send = lambda message: {}["nothing"]  # type: ignore[method-assign, assignment]
+    assert deliver(database, {"odd": odd, "console": console}, AlertsSettings(), NOW) == Delivered(1, 1)
+    assert rows(database, "odd") == [("pending", 1, "failed with KeyError")]
+
+
 @pytest.mark.integration
 def test_every_try_repeats_the_key_and_no_other_message_has_it(database: Engine) -> None:
     enqueue(database, "console", "other")
@@ -188,8 +241,9 @@ def test_killed_between_send_and_commit_one_message_comes_twice_with_one_key(
         settings = AlertsSettings(webhook_secret=SecretStr("s"))
         channel = Webhook("webhook:1", SecretStr(receiver.url), settings)
         deadline = time.monotonic() + 20
-        while rows(database, "webhook:1") != [("sent", 1, None)] * 3 and time.monotonic() < deadline:
-            deliver(database, {"webhook:1": channel}, settings, NOW)
+        sent = [("sent", 2, None), ("sent", 1, None), ("sent", 1, None)]
+        while rows(database, "webhook:1") != sent and time.monotonic() < deadline:
+            deliver(database, {"webhook:1": channel}, settings, NOW + pause(1))
     keys = [headers["idempotency-key"] for _, headers, _ in receiver.got]
     assert (len(keys), len(set(keys))) == (4, 3)
     assert keys[0] == keys[1]
