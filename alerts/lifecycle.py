@@ -118,13 +118,15 @@ def due(standing: Standing, telling: Telling) -> list[Due]:
         return []
     silence = covering(telling.silences, standing.subject, now)
     steps = _silence_steps(standing, silence)
-    if standing.state == "acknowledged" or silence is not None or _held(standing, rule, _quiet(standing, rule, now)):
+    if silence is not None or _held(standing, rule, _quiet(standing, rule, now)):
         return steps
     fresh = standing.calm < CALM and (max_age is None or now - standing.last_seen_at <= max_age)
     if standing.owed_since is not None:
         if fresh:
             steps.append(Due("released", f"held back since {_minute(standing.owed_since)}"))
-    elif fresh and _repeats(standing, rule, now):
+    if standing.state == "acknowledged":
+        return steps
+    if standing.owed_since is None and fresh and _repeats(standing, rule, now):
         steps.append(Due("repeated", f"not acknowledged; told again every {rule.repeat_hours:g} h"))
     if _escalates(standing, rule, now):
         assert rule.escalation is not None
