@@ -39,7 +39,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a silence is held against: an episode's series, and what counts by entity, source and topic."""
+    """What a silence is held against: an episode's series, and what counts by entity, source and topic.
+
+    `counted` is what `entities` and `sources` are parts of: of many texts a sample is looked at.
+    """
 
     series: tuple[Series, ...]
     entities: Mapping[str, int]

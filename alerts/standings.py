@@ -27,7 +27,8 @@ def series_of(item: Mapping[str, str]) -> Series:
 def _standing(row: Row[Any]) -> Standing:
     series = tuple(series_of(item) for item in row.members) or (Series(row.topic, row.stream, row.entity),)
     entities, sources, topics = (dict(row.reasons.get(kind, {})) for kind in ("entities", "sources", "topics"))
-    subject = Subject(series, entities, sources, row.observed, topics)
+    looked_at = sum(topics.values()) or row.observed  # rows of older releases have no topics
+    subject = Subject(series, entities, sources, looked_at, topics)
     return Standing(
         alert_id=row.alert_id,
         state=row.state,

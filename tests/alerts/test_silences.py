@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from alerts.errors import InvalidSilence, NotDone
 from alerts.series import Series
 from alerts.silences import Silence, Subject, add_silence, covering, lift_silence, read_silences, standing_out
+from alerts.standings import read_standings
+from storage.tables import alerts
 from tests.alerts.traffic import MONDAY
 
 HOUR = timedelta(hours=1)
@@ -55,6 +57,20 @@ def test_an_entity_is_silenced_where_most_of_what_counts_names_it() -> None:
 def test_sources_are_silenced_by_pattern_where_most_of_what_counts_is_theirs() -> None:
     assert covered([silence(source_pattern="rss:*")], about(RUN)) == 1
     assert covered([silence(source_pattern="for?m")], about(RUN)) is None
+
+
+@pytest.mark.integration
+def test_of_many_texts_the_sample_is_what_entities_are_held_against(database: Engine) -> None:
+    row = {"topic": "financials", "stream": "comment", "state": "firing", "severity": "warning", "test": "volume"}
+    row |= {"window_minutes": 60, "opened_at": MONDAY, "last_seen_at": MONDAY, "expected": 1, "observed": 1000}
+    row |= {"messages": 1000, "p_value": 0, "sources": 4, "contents": 1000, "members": []}
+    sampled = {"entities": {"Corvane": 300}, "sources": {"forum": 300}, "topics": {"financials": 300}}
+    with database.begin() as connection:
+        connection.execute(insert(alerts).values(**row, reasons=sampled))
+        [standing] = read_standings(connection)
+    assert covered([silence(entity="Corvane")], standing.subject) == 1
+    assert covered([silence(source_pattern="forum")], standing.subject) == 1
+    assert covered([silence(entity="Merrowdale Bank")], standing.subject) is None
 
 
 @pytest.mark.integration
