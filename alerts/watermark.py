@@ -6,7 +6,8 @@ workers' reports, so that quiet streams settle too.
 
 History that is published faster than it happened needs more: a message that is a second under way may be hours of
 event time late. There, partitions that are read to their end hold the watermark too, with a generous allowance, until
-all of them have been quiet for some seconds; then everything stored is settled.
+all of them have been quiet for some seconds; then everything stored is settled. A live stream that falls quiet for the
+night looks alike: there event time runs on for as long as it takes to tell that what was high is over.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 MINUTE = timedelta(minutes=1)
 HISTORY_LATENESS = timedelta(hours=2)  # event time, while history is being published
 QUIET = timedelta(seconds=5)  # wall time without a newer event, after which history is taken to be over
+RUNS_ON = timedelta(hours=3)  # event time after the last message of a live stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,30 @@ def settled_until(
     waiting = [row.event_time for row in known if row.busy and row.event_time is not None]
     if replay or newest < now - max_age:
         if not waiting and all(_idle(row) >= QUIET for row in known):
-            return floor_minute(min(newest, now)) + MINUTE
+            settled = floor_minute(min(newest, now)) + MINUTE
+            live = [] if replay else [row for row in known if _was_live(row, max_age)]
+            ran_on = [floor_minute(min(_reach(row), newest + RUNS_ON, now) - max_lateness) for row in live]
+            return max([settled, *ran_on])
         reached = min(row.event_time for row in known if row.event_time is not None)
         return floor_minute(min(reached, now) - HISTORY_LATENESS)
-    reached = min(waiting) if waiting else max(row.event_time + _idle(row) for row in known if row.event_time)
+    reached = min(waiting) if waiting else max(map(_reach, known))
     return floor_minute(min(reached, now) - max_lateness)
 
 
 def last_report(rows: Sequence[Progress]) -> datetime | None:
     """When a worker last reported, None where none ever did."""
     return max((row.updated_at for row in rows), default=None)
+
+
+def _was_live(row: Progress, max_age: timedelta) -> bool:
+    """Whether its newest event was no history when it came."""
+    return row.event_time is not None and (row.seen_at or row.updated_at) - row.event_time <= max_age
+
+
+def _reach(row: Progress) -> datetime:
+    """How far its event time has run on by its worker's last report."""
+    assert row.event_time is not None
+    return row.event_time + _idle(row)
 
 
 def _idle(row: Progress) -> timedelta:

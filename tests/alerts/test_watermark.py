@@ -71,6 +71,13 @@ def test_history_is_settled_whole_once_all_is_quiet() -> None:
     assert settle(row(OLD, read_for=60, behind=1), later) == datetime(2018, 2, 5, 7, 30, tzinfo=UTC)
 
 
+def test_a_live_stream_that_falls_quiet_runs_on_long_enough_to_end_what_was_high() -> None:
+    assert settle(row(NOW - timedelta(minutes=59), read_for=58 * 60)) == datetime(2026, 3, 2, 11, 57, tzinfo=UTC)
+    assert settle(row(NOW - timedelta(minutes=90), read_for=85 * 60)) == datetime(2026, 3, 2, 11, 53, tzinfo=UTC)
+    assert settle(row(NOW - timedelta(hours=10), read_for=36_000 - 60)) == datetime(2026, 3, 2, 4, 58, tzinfo=UTC)
+    assert settle(row(OLD, read_for=36_000)) == datetime(2018, 2, 5, 9, 31, tzinfo=UTC), "history ends where it ends"
+
+
 def test_a_replay_is_history_whatever_its_age() -> None:
     assert settle(row(EVENT), replay=True) == datetime(2026, 3, 2, 9, 49, tzinfo=UTC)
     assert settle(row(EVENT, read_for=6), replay=True) == datetime(2026, 3, 2, 11, 50, tzinfo=UTC)
