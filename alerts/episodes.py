@@ -3,7 +3,8 @@
 While an episode is open every other series that starts to fire joins it: a bank run that shows in comments, in
 headlines and in all topics together is one episode. It ends once all its series have been calm for
 `resolve_after_minutes`; a run that dips for half an hour goes on. In the `cooldown_minutes` after that, its topics (and
-all topics together) open a new one only if they are clearly worse: half as many negatives again as at the old peak.
+all topics together) open a new one only if they are clearly worse: critical after a warning, or half as many negatives
+again as at the old peak, of which a shorter window need show its part only.
 
 Each rule has a book of its own. An episode of one rule inhibits all topics together under the rules after it: what is
 told of a topic is not told again of the sum that the topic is part of. Nor is it told again of a name, where most of
@@ -176,9 +177,17 @@ def _may_open(book: Book, confirmed: Confirmed, minute: datetime, settings: Aler
         if old.resolved_at is None or minute - old.resolved_at >= cooldown:
             continue
         same = confirmed.series.about in old.subjects or confirmed.series.whole or old.leading.whole
-        if same and confirmed.evidence.effective < _CLEARLY_WORSE * old.peak:
+        if same and not _clearly_worse(old, confirmed, settings):
             return False
     return True
+
+
+def _clearly_worse(old: Episode, confirmed: Confirmed, settings: AlertsSettings) -> bool:
+    """The peak of a window of days is no measure for one of minutes: it is held to the peak's part in its time."""
+    if old.severity != "critical" and critical(confirmed, settings):
+        return True
+    comparable = max(confirmed.spike.window, *settings.windows) / max(old.window, *settings.windows)
+    return confirmed.evidence.effective >= _CLEARLY_WORSE * old.peak * min(comparable, 1.0)
 
 
 def _told_elsewhere(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
@@ -287,6 +296,7 @@ def _detail(episode: Episode, confirmed: Confirmed | None = None) -> dict[str, A
         "severity": episode.severity,
         "opened_at": episode.opened_at.isoformat(),
         "last_seen_at": episode.last_seen_at.isoformat(),
+        "opening": dict(zip(("topic", "stream"), episode.members[0].series[:2], strict=True)),
         "topics": list(dict.fromkeys(member.series.topic for member in episode.members)),
         "streams": sorted({member.series.stream for member in episode.members}),
         "entities": list(dict.fromkeys(m.series.entity for m in episode.members if m.series.entity != ALL)),

@@ -22,6 +22,7 @@ def payload_of(change: Change, event_id: int, rule: Rule) -> dict[str, Any]:
         "topic": episode.topic,
         "stream": episode.stream,
         "entity": episode.entity,
+        "opening": detail.get("opening"),
         "topics": detail["topics"],
         "streams": detail["streams"],
         "entities": detail["entities"],

@@ -2,11 +2,13 @@
 
 Alertmanager resolves what is not sent again. An episode sends nothing between its changes, so every message says how
 long it holds: `endsAt` lies `alertmanager_hold_hours` ahead, and the end of the episode moves it to the past.
-The severity is a label, hence part of an alert's identity: whatever is sent ends the alert of the other severity.
+Labels are an alert's identity, so that whatever is sent ends the alert of the other severity, and that of the series
+which opened the episode, where another one leads it by now.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any, ClassVar
 
 import msgspec
@@ -37,20 +39,22 @@ class Alertmanager:
 
 
 def postable(message: Message, now: datetime, hold: timedelta) -> list[dict[str, Any]]:
-    """Alertmanager's `postableAlerts`: the episode at its severity, and its end at the other."""
+    """Alertmanager's `postableAlerts`: the episode as it is, and the end of what else it may have been told as."""
     payload = message.payload
     # What has ended must have begun before, also in a test message or a replay of times to come.
     starts = min(datetime.fromisoformat(payload["opened_at"]), now - timedelta(seconds=1))
+    leading = {name: payload[name] for name in ("topic", "stream")}
+    opening = payload.get("opening") or leading
     made = []
-    for severity in _SEVERITIES:
-        holds = severity == payload["severity"] and payload["kind"] not in ("resolved", "test")
+    for series, severity in product([leading, *([opening] if opening != leading else [])], _SEVERITIES):
+        now_so = series == leading and severity == payload["severity"]
+        holds = now_so and payload["kind"] not in ("resolved", "test")
         made.append(
             {
                 "labels": {
                     "alertname": "NewsquakeNegativeSpike",
                     "alert_id": str(payload["alert_id"]),
-                    "topic": payload["topic"],
-                    "stream": payload["stream"],
+                    **series,
                     "severity": severity,
                 },
                 "annotations": {"summary": message.title, "description": message.body},

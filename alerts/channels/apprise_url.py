@@ -1,9 +1,9 @@
 """Apprise URLs: chat, mail, SMS, …
 
 Apprise knows each service's markup and limits: the text is handed over as plain text, which it escapes where a service
-reads markup, and what is longer than a service takes is split into several posts instead of being cut. Two things it
-leaves to us: texts of strangers must not call a whole group in plain text either, and Teams joins lines that no empty
-line stands between.
+reads markup, and what is longer than a service takes is split into several posts instead of being cut. Three things it
+leaves to us: texts of strangers must call nobody in plain text either, nor hide an address behind words where a service
+takes plain text for Markdown (Discord, Mattermost, Zulip); and Teams joins lines that no empty line stands between.
 """
 
 import logging
@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from alerts.errors import ChannelFailed, InvalidChannel
 from alerts.message import Message
 
-_CALLS = re.compile(r"<(?=/?at\b|[@#!])|@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
+_CALLS = re.compile(r"<(?=/?at\b|[@#!])|@(?=(?:everyone|here|channel|all)\b)|(?<!\w)@(?=[\w*])", re.IGNORECASE)
+_HIDES = re.compile(r"\](?=[(\[])")
 _JOINER = "\u2060"  # takes no room, and makes a word of the sign and what follows
 _JOINS_LINES = ("workflow", "workflows")
 
@@ -40,8 +41,8 @@ class AppriseChannel:
     def send(self, message: Message) -> None:
         try:
             taken = self._target.notify(
-                title=_calling_nobody(message.title),
-                body=_calling_nobody(message.body).replace("\n", self._line_end),
+                title=_disarmed(message.title),
+                body=_disarmed(message.body).replace("\n", self._line_end),
                 body_format=apprise.NotifyFormat.TEXT,
                 interpret_escapes=False,
                 attach=self._pictures(message),
@@ -57,9 +58,9 @@ class AppriseChannel:
         return [AttachMemory(content=message.image, name="newsquake.png", mimetype="image/png")]
 
 
-def _calling_nobody(text: str) -> str:
-    """Without what Discord, Feishu, Lark, Slack or WeCom take for a call to people or to everyone."""
-    return _CALLS.sub(rf"\g<0>{_JOINER}", text)
+def _disarmed(text: str) -> str:
+    """Without what services take for a call to people or to everyone, or for a link behind other words."""
+    return _HIDES.sub(rf"\g<0>{_JOINER}", _CALLS.sub(rf"\g<0>{_JOINER}", text))
 
 
 def scheme(url: str) -> str:

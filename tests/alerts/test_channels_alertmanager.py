@@ -18,19 +18,31 @@ from alerts.settings import AlertsSettings
 from tests.alerts.receivers import free_port, message
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
+HOLD = timedelta(hours=2)
 _CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
 
 def ends(**changes: Any) -> dict[str, str]:
-    found = postable(message(**changes), NOW, timedelta(hours=2))
+    found = postable(message(**changes), NOW, HOLD)
     return {alert["labels"]["severity"]: alert["endsAt"] for alert in found}
 
 
 def test_an_alert_holds_until_it_is_over_and_at_one_severity() -> None:
-    now, later = NOW.isoformat(), (NOW + timedelta(hours=2)).isoformat()
+    now, later = NOW.isoformat(), (NOW + HOLD).isoformat()
     assert ends() == {"warning": later, "critical": now}
     assert ends(kind="worsened", severity="critical") == {"warning": now, "critical": later}
     assert ends(kind="resolved", severity="critical") == {"warning": now, "critical": now}
+
+
+def test_what_was_told_of_all_topics_ends_when_one_takes_the_lead() -> None:
+    everything = {"topic": "*", "stream": "*"}
+    found = postable(message(kind="joined", topic="financials", stream="news", opening=everything), NOW, HOLD)
+    holding = [alert["labels"] for alert in found if alert["endsAt"] > NOW.isoformat()]
+    assert [(labels["topic"], labels["stream"], labels["severity"]) for labels in holding] == [
+        ("financials", "news", "warning")
+    ]
+    over = {(alert["labels"]["topic"], alert["labels"]["severity"]) for alert in found} - {("financials", "warning")}
+    assert over == {("financials", "critical"), ("*", "warning"), ("*", "critical")}
 
 
 @pytest.fixture(scope="module")
@@ -76,4 +88,10 @@ def test_the_real_alertmanager_follows_an_episode(alertmanager: str) -> None:
         channel.send(message(kind=kind, severity=severity))
         assert active(alertmanager) == [(severity, "Newsquake: spike")]
     channel.send(message(kind="resolved", severity="critical"))
+    assert active(alertmanager) == []
+    everything = {"topic": "*", "stream": "*"}
+    channel.send(message(kind="fired", alert_id=8, **everything, opening=everything))
+    channel.send(message(kind="joined", alert_id=8, opening=everything))
+    assert len(active(alertmanager)) == 1
+    channel.send(message(kind="resolved", alert_id=8, opening=everything))
     assert active(alertmanager) == []

@@ -148,14 +148,15 @@ _HOOK = "00000000-0000-0000-0000-000000000000"
 def test_chats_show_every_line_as_it_is_and_call_nobody(
     url: str, read: Callable[[Any], str], everywhere: Receiver
 ) -> None:
-    strangers = '<at user_id="all">all</at> @everyone @ALL <!channel> <@U123> <#C1>'
+    strangers = '<at user_id="all">all</at> @everyone @ALL <!channel> <@U123> <#C1> @ana @**all**'
     lines = ["*spike* _in_ `debt` & [more](https://a.example/x_y?a=1&b=2)", "1. 债务：负面 12 条", "a@all.example"]
     AppriseChannel("apprise:1", SecretStr(url)).send(replace(message(), body="\n".join([*lines, strangers])))
     [(_, _, body)] = everywhere.got
     title, *told = read(json.loads(body)).replace("\r", "").split("\n")
     assert title == "Newsquake: spike"
     assert [line.replace("\u2060", "") for line in told] == [*lines, strangers]
-    assert re.search(r"<at|@everyone|@all\b(?!\.)|<[!@#]", told[-1], re.IGNORECASE) is None
+    assert re.search(r"<at|@everyone|@all\b(?!\.)|<[!@#]|@ana|@\*", told[-1], re.IGNORECASE) is None
+    assert "](" not in told[0]
 
 
 @pytest.mark.parametrize("status", [0, 400, 429, 500])

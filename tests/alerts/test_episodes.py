@@ -1,5 +1,6 @@
 """The life of an episode, decision by decision."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alerts.assess import Spike
@@ -91,6 +92,24 @@ def test_cool_down_holds_back_the_same_topic_unless_it_is_clearly_worse() -> Non
     assert go(book, 100, spike(RUN, 100, observed=20)) == []
     assert go(book, 101, spike(WHOLE, 101, observed=20)) == []
     assert kinds(go(book, 102, spike(RUN, 102, observed=30))) == [("fired", True)]
+
+
+def test_cool_down_does_not_hold_back_what_is_critical_after_a_warning() -> None:
+    book = Book()
+    go(book, 0, spike(RUN, 0, observed=28))
+    go(book, 45)
+    many = SETTINGS.critical_negative
+    assert go(book, 100, spike(RUN, 100, observed=many - 1)) == []
+    assert kinds(go(book, 101, spike(RUN, 101, observed=many))) == [("fired", True)]
+    go(book, 145)
+    assert go(book, 150, spike(RUN, 150, observed=many)) == [], "it was critical before"
+
+
+def test_after_days_of_burning_a_run_of_minutes_is_held_to_its_own_time() -> None:
+    book = Book()
+    go(book, 0, replace(spike(RUN, 0, observed=200), window=72 * 60))
+    go(book, 45)
+    assert kinds(go(book, 60, spike(RUN, 60, observed=20))) == [("fired", True)]
 
 
 def test_cool_down_leaves_other_topics_alone_and_ends() -> None:
