@@ -50,10 +50,12 @@ class Sample:
     """Negatives of one window, one for each content hash, oldest first.
 
     `distinct` is how many content hashes there are; above the reader's limit, `documents` are a fair sample of them.
+    `stored` is how many negatives there are, copies included.
     """
 
     documents: tuple[Document, ...]
     distinct: int
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)

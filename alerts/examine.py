@@ -66,9 +66,12 @@ def examiner(connection: Connection, view: View, settings: AlertsSettings) -> Ex
 
 
 def _usual(connection: Connection, view: View, series: Series, minutes: int, hour: datetime) -> Usual:
-    """Who usually writes, and how much is usually copied, as known when `hour` began."""
+    """Who usually writes, and how much is usually copied, as known when `hour` began.
+
+    Copies are counted among what is still stored: rollups outlive the documents.
+    """
     contents = seen = 0
     for start, end in references(hour, minutes):
-        contents += weigh(store.read_negatives(connection, view, series, start, end)).contents
-        seen += view.count(connection, series, start, end)[1]
+        sample = store.read_negatives(connection, view, series, start, end)
+        contents, seen = contents + weigh(sample).contents, seen + sample.stored
     return Usual(view.source_parts(connection, series.stream, hour), genuine_part(contents, seen))

@@ -19,8 +19,7 @@ def query(window: dict[str, Any]) -> str:
     """SQL that lists a window's negatives, the worst first."""
     end = datetime.fromisoformat(window["minute"]) + MINUTE
     start = end - window["window_minutes"] * MINUTE
-    wanted = ["sentiment = 'negative'"]
-    wanted += [f"{column} = {_literal(window[column])}" for column in ("topic", "stream") if window[column] != ALL]
+    wanted = [f"{column} = {_literal(window[column])}" for column in ("topic", "stream") if window[column] != ALL]
     if window.get("entity", ALL) != ALL:
         wanted.append(f"{_literal(window['entity'])} = ANY(entities)")
     if window.get("languages"):
@@ -30,7 +29,7 @@ def query(window: dict[str, Any]) -> str:
         wanted.append(f"source LIKE ANY (ARRAY[{like}])")
     wanted += [f"published_at >= '{start:%Y-%m-%d %H:%MZ}'", f"published_at < '{end:%Y-%m-%d %H:%MZ}'"]
     return (
-        "SELECT published_at, source, score, text FROM documents JOIN scores USING (published_at, key) "
+        "SELECT published_at, source, score, excerpt FROM worst_documents "
         f"WHERE {' AND '.join(wanted)} ORDER BY score LIMIT 20;"
     )
 

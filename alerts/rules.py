@@ -140,8 +140,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.windows is not None:
             values["windows"] = tuple(sorted(set(self.windows)))
         if self.false_alerts_per_month is not None:
-            values["false_alarm_rate"] = false_alarm_rate(self.false_alerts_per_month)
-            values["slow_alarms_per_month"] = self.false_alerts_per_month
+            part = self.false_alerts_per_month / false_alerts_per_month(settings)
+            values["false_alarm_rate"] = part * settings.false_alarm_rate
+            values["slow_alarms_per_month"] = part * settings.slow_alarms_per_month
         return settings.model_copy(update={**values, **self._scope(settings)})
 
     def _scope(self, settings: AlertsSettings) -> dict[str, Any]:
@@ -155,9 +156,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DEFAULT = Rule(name="default")
 
 
-def false_alarm_rate(per_month: float) -> float:
-    """The false discovery level of one event minute at which so many false alerts a month are to be expected."""
-    return per_month / MINUTES_A_MONTH
+def false_alerts_per_month(settings: AlertsSettings) -> float:
+    """How many false alerts a month are to be expected: of the tests of each event minute, and of the slow ones."""
+    return settings.false_alarm_rate * MINUTES_A_MONTH + settings.slow_alarms_per_month
 
 
 def parse_file(path: Path) -> list[Rule]:

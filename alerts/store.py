@@ -88,7 +88,7 @@ def read_negatives(
     written = func.concat_ws(" ", func.nullif(doc.title, ""), func.left(doc.text, _TEXT)).label("written")
     columns = (doc.published_at, doc.key, doc.source, doc.stream, doc.author, written, doc.entities, doc.content_hash)
     one_each = (
-        select(*columns, score.score, score.topic, doc.url)
+        select(*columns, score.score, score.topic, doc.url, func.count().over().label("stored"))
         .select_from(scored_documents())
         .where(*wanted)
         .ext(postgresql.distinct_on(doc.content_hash))
@@ -98,24 +98,27 @@ def read_negatives(
     query = select(one_each, func.count().over()).order_by(one_each.c.content_hash).limit(_SAMPLE)
     rows = connection.execute(query).all()
     found = sorted((_document(tuple(row)) for row in rows), key=lambda document: (document.published_at, document.key))
-    return Sample(tuple(found), int(rows[0][-1]) if rows else 0)
+    distinct, stored = (int(rows[0][-1]), int(rows[0].stored)) if rows else (0, 0)
+    return Sample(tuple(found), distinct, stored)
 
 
 def _document(row: Sequence[Any]) -> Document:
-    published_at, key, source, stream, author, text, entities, content_hash, score, topic, url, _ = row
+    published_at, key, source, stream, author, text, entities, content_hash, score, topic, url, *_ = row
     told = (published_at, str(key), source, stream, author, text, tuple(entities), int(content_hash), float(score))
     return Document(*told, topic=topic, url=url)
 
 
-def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -> tuple[dict[str, Book], list[Episode]]:
-    """Each rule's open episode and those that ended after `since`; and open ones that no rule can go on with.
+def read_books(
+    connection: Connection, since: datetime, rules: Sequence[Rule]
+) -> tuple[dict[str, Book], list[tuple[Episode, str]]]:
+    """Each rule's open episode and those that ended after `since`; and open ones that no rule can go on with, and why.
 
     An episode belongs to the rule that owns its leading series now, so that a rule may be renamed or moved meanwhile.
     """
     table = alerts.c
     query = select(alerts).where((table.state != "resolved") | (table.resolved_at >= since)).order_by(table.alert_id)
     books = {rule.name: Book(rule=rule.name, part=rule.part) for rule in rules}
-    strays: list[Episode] = []
+    strays: list[tuple[Episode, str]] = []
     for row in connection.execute(query):
         episode = episode_of(row)
         rule = owner(rules, episode.leading, episode.part)
@@ -125,17 +128,18 @@ def read_books(connection: Connection, since: datetime, rules: Sequence[Rule]) -
         elif book.current is None:
             book.current = episode
         else:
-            strays.append(episode)
+            why = f"alert {book.current.alert_id} of the same rule goes on" if rule else "no rule watches it any more"
+            strays.append((episode, why))
     return books, strays
 
 
-def close_strays(connection: Connection, strays: Sequence[Episode], at: datetime, now: datetime) -> None:
-    """End episodes whose rule is gone, without a message."""
-    for episode in strays:
+def close_strays(connection: Connection, strays: Sequence[tuple[Episode, str]], at: datetime, now: datetime) -> None:
+    """End episodes that no rule can go on with, without a message."""
+    for episode, why in strays:
         where = alerts.c.alert_id == episode.alert_id
         connection.execute(update(alerts).where(where).values(state="resolved", resolved_at=at, owed_since=None))
         assert episode.alert_id is not None
-        record(connection, episode.alert_id, "resolved", at, {}, now, note="no rule watches it any more")
+        record(connection, episode.alert_id, "resolved", at, {}, now, note=why)
 
 
 def episode_of(row: Row[Any]) -> Episode:

@@ -37,6 +37,7 @@ def check(path: RulesFile, as_json: AsJson = False) -> None:
 def list_command(as_json: AsJson = False) -> None:
     """The rules in force: those of NEWSQUAKE_ALERTS_RULES, then the database's. The first that fits judges."""
     from alerts.rulebook import file_rules, unknown_names, with_rows
+    from alerts.rules import false_alerts_per_month
     from alerts.settings import AlertsSettings
     from newsquake.commands.database import transaction
 
@@ -56,7 +57,7 @@ def list_command(as_json: AsJson = False) -> None:
     made = table(f"{len(found)} rules", "name", "from", "watches", "streams", ">false alerts/month", ">pending",
                  ">repeat", "quiet hours", "channels", "then")  # fmt: skip
     for rule, place in zip(found, places, strict=True):
-        made.add_row(*_cells(rule, place, settings.false_alarm_rate))
+        made.add_row(*_cells(rule, place, false_alerts_per_month(rule.apply(settings))))
     show(made)
     _say([f"left out: {fault}" for fault in faults] + hints)
 
@@ -109,7 +110,7 @@ def test(
 ) -> None:
     """What a rule alone would have made of the messages that are stored. Changes nothing, tells nobody."""
     from rich.console import Console
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from alerts.backtest import backtest
     from alerts.rehearsal import rehearse
@@ -133,7 +134,7 @@ def test(
             window = (parse_since(since, newest=newest), newest)
             with Console(stderr=True).status(f"evaluating {window[0]:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"):
                 found = rehearse(backtest(engine, settings, *window, rules=[rule]), rule, settings)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error
     if as_json:
         print_json({"rule": rule, "since": window and window[0], "until": window and window[1], "alerts": found})
@@ -207,11 +208,8 @@ def _place(number: int, rule: "Rule", of_file: int) -> str:
     return "file" if number < of_file else "built in" if rule is DEFAULT else "database"
 
 
-def _cells(rule: "Rule", place: str, rate: float) -> list[str]:
-    from alerts.rules import MINUTES_A_MONTH
-
+def _cells(rule: "Rule", place: str, per_month: float) -> list[str]:
     quiet, second = rule.quiet_hours, rule.escalation
-    per_month = rate * MINUTES_A_MONTH if rule.false_alerts_per_month is None else rule.false_alerts_per_month
     return [
         cell(rule.name),
         place,

@@ -57,7 +57,7 @@ def test_a_message_says_what_why_since_when_and_where_to_look() -> None:
     assert lines[4:6] == ["New in what they say: queue, 现金不足, no cash.", "Most named: Merrowdale Bank (13)."]
     assert [line[:7] for line in lines[7:13:2]] == ["  -0.92"] * 3
     assert all(line.startswith("    https://example.com/") for line in lines[8:13:2])
-    assert "WHERE sentiment = 'negative' AND topic = 'financials' AND stream = 'comment'" in lines[14]
+    assert "FROM worst_documents WHERE topic = 'financials' AND stream = 'comment' AND" in lines[14]
     assert lines[15:] == ["Take it on:", "  newsquake alerts ack 17", "Silence it:",
                           "  newsquake alerts silence --topic=financials --for 2h"]  # fmt: skip
 

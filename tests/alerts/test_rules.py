@@ -15,6 +15,7 @@ from alerts.rules import (
     Rule,
     Scope,
     check_channels,
+    false_alerts_per_month,
     owner,
     parse,
     parse_file,
@@ -106,9 +107,12 @@ def test_a_rule_overrides_only_what_it_says() -> None:
     assert (own.min_negative, own.min_sources, own.windows, own.topics) == (20, 7, (15, 60), ("debt",))
 
 
-def test_a_false_alert_a_month_is_one_in_so_many_minutes() -> None:
-    own = Rule(name="a", false_alerts_per_month=2.0).apply(AlertsSettings())
-    assert own.false_alarm_rate * MINUTES_A_MONTH == pytest.approx(2.0)
+def test_the_false_alerts_of_a_month_are_shared_by_the_tests_of_minutes_and_of_hours() -> None:
+    settings = AlertsSettings()
+    own = Rule(name="a", false_alerts_per_month=2.0).apply(settings)
+    assert own.false_alarm_rate * MINUTES_A_MONTH + own.slow_alarms_per_month == pytest.approx(2.0)
+    same = Rule(name="a", false_alerts_per_month=false_alerts_per_month(settings)).apply(settings)
+    assert same.false_alarm_rate == pytest.approx(settings.false_alarm_rate)
     assert 43_000 < MINUTES_A_MONTH < 44_000
 
 

@@ -4,14 +4,15 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, insert
 
 from alerts.evidence import Evidence, Sample, confirm, weigh
 from alerts.series import HOUR, MINUTE, Series
 from alerts.settings import AlertsSettings
+from alerts.store import read_negatives
 from alerts.usual import Usual, genuine_part, references
 from alerts.views import EVERYDAY
-from storage.tables import source_hour
+from storage.tables import scores, source_hour
 from tests.alerts.test_evidence import sample
 from tests.alerts.traffic import MONDAY, document, store
 
@@ -73,6 +74,18 @@ def test_references_end_before_the_window_and_do_not_overlap(minutes: int) -> No
     assert all(end - start == minutes * MINUTE for start, end in windows)
     assert windows[0][1] <= MONDAY + HOUR - timedelta(days=1)
     assert all(later[0] >= earlier[1] for later, earlier in pairwise(windows))
+
+
+def test_copies_are_counted_among_what_is_still_stored(database: Engine) -> None:
+    store(database, [document(number, MONDAY + number * MINUTE, words="one story") for number in range(4)])
+    store(database, [document(9, MONDAY + 9 * MINUTE)])
+    with database.begin() as connection:
+        span = (MONDAY, MONDAY + HOUR)
+        found = read_negatives(connection, EVERYDAY, Series("financials", "comment"), *span)
+        assert (found.distinct, found.stored) == (2, 5)
+        connection.execute(delete(scores))
+        assert EVERYDAY.count(connection, Series("financials", "comment"), *span) == (5, 5)
+        assert read_negatives(connection, EVERYDAY, Series("financials", "comment"), *span).stored == 0
 
 
 def test_what_is_usual_is_read_from_the_rollups(database: Engine) -> None:
