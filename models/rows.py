@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from models.errors import DataError
 from models.labels import TOPICS, own_topics, sentiment_index, topic_index, topic_name
+from models.texts import titled
 
 _Read = TypeVar("_Read")
 
@@ -151,12 +152,12 @@ def _row(record: Mapping[str, Any], where: str, topics: tuple[str, ...]) -> Row:
 
 
 def _text(record: Mapping[str, Any], where: str) -> str:
-    """Return the title, if there is one, and the text below it, as valid Unicode."""
+    """Return what a worker would score, as valid Unicode."""
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where}: `text` is missing or empty")
     title = record.get("title")
-    whole = f"{title}\n{text}" if isinstance(title, str) and title.strip() else text
+    whole = titled(title if isinstance(title, str) else None, text)
     return whole.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -15,6 +15,12 @@ def presentable(text: str, max_tokens: int) -> str:
     return head.encode("utf-8", "replace").decode("utf-8")
 
 
+def titled(title: str | None, text: str) -> str:
+    """Return what is scored of a message: the text, with the title in front unless the text opens with it already."""
+    title = (title or "").strip()
+    return text if not title or text.startswith((title, f"【{title}")) else f"{title}. {text}"
+
+
 def content_key(text: str) -> bytes:
     """Return 16 bytes that identify the exact text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from models.texts import titled
 from pipeline.errors import InvalidMessage
 from pipeline.reasons import Reason
 
@@ -42,9 +43,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def scored_text(self) -> str:
-        """What the classifier reads: the text, with the title in front unless the text opens with it already."""
-        title = (self.title or "").strip()
-        return self.text if not title or self.text.startswith((title, f"【{title}")) else f"{title}. {self.text}"
+        """What the classifier reads."""
+        return titled(self.title, self.text)
 
     @property
     def key(self) -> UUID:

@@ -30,7 +30,7 @@ def test_either_label_may_be_missing(jsonl: Writer) -> None:
     )
     first, second = read_rows([path])
     assert first == Row("a", 0, MISSING, "")
-    assert second == Row("t\nb", MISSING, TOPICS.index("ipo"), "en")
+    assert second == Row("t. b", MISSING, TOPICS.index("ipo"), "en")
 
 
 def test_csv_with_a_header_is_read(jsonl: Writer) -> None:
