@@ -74,7 +74,7 @@ class Cuda:
                 run()
         torch.cuda.current_stream(self._place).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.device(self._place), torch.cuda.graph(graph, pool=self._pool):  # else it records card 0
             outputs = run()
 
         def replay() -> tuple[Tensor, Tensor]:

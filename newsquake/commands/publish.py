@@ -118,7 +118,7 @@ def publish_file(
         def on_row(report: "Report") -> None:
             if bar.shown:
                 bar.reach(raw.tell(), total)
-                bar.note(_told(report))
+                bar.note(told(report))
 
         rows = within(read_rows(content, name=path.name, stream=stream, source=source), *window)
         with Publisher(settings) as publisher:
@@ -145,8 +145,9 @@ def _tell(report: "Report") -> None:
             typer.echo(f"line {line}: {word}: {reason}", err=True)
         if total > len(quoted):
             typer.echo(f"… and {total - len(quoted):,} more {word}", err=True)
-    typer.echo(_told(report))
+    typer.echo(told(report))
 
 
-def _told(report: "Report") -> str:
+def told(report: "Report") -> str:
+    """How many rows ended in which way."""
     return f"{report.delivered:,} delivered, {report.rejected:,} rejected, {report.failed:,} failed"

@@ -43,7 +43,7 @@ def up(
 
 def _replay(stack: "Stack", path: Path, speed: float | None) -> int:
     """Publish the file, say what became of it, and let the stack run on."""
-    from newsquake.commands.publish import publish_file
+    from newsquake.commands.publish import publish_file, told
     from pipeline.errors import PipelineError
     from pipeline.settings import PipelineSettings
 
@@ -52,7 +52,7 @@ def _replay(stack: "Stack", path: Path, speed: float | None) -> int:
     except PipelineError as error:
         stack.say(f"replay failed: {error}")
         return 1
-    stack.say(f"replay of {path}: {report.delivered:,} delivered, {report.rejected:,} rejected")
+    stack.say(f"replay of {path}: {told(report)}")
     stack.stopping.wait()
     return 0
 
