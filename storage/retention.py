@@ -1,7 +1,9 @@
 """Retention: whole days of documents are dropped, a partition at a time; what they amounted to stays in the rollups.
 
-Keys outlive their documents, so that a message that Kafka delivers again long after is not counted a second time. May
-run at any time, any number of times, in several processes: what is done already is not there any more.
+Keys outlive their documents, so that a message that Kafka delivers again long after is not counted a second time;
+history that is older than keys are kept counts again when it is published again. May run at any time, any number of
+times, in several processes and beside writers: what is done already is not there any more, and what is stored keeps its
+key.
 """
 
 from dataclasses import dataclass
@@ -20,9 +22,16 @@ KEYS_LONGER = timedelta(days=90)  # how much longer than documents their keys ar
 _DROP = text("SELECT drop_document_day(:day)")
 _DROP_EARLY = text("SELECT drop_documents_before_2000()")
 _PAGES_OF_KEYS = text("SELECT pg_relation_size('document_keys') / current_setting('block_size')::bigint")
+# A document of a day that is gone may have come since. The bound stands for `documents` too, so that hardly a partition
+# is looked into.
 _FORGET = text("""
 DELETE FROM document_keys
-WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:past AS tid) AND published_at < :before""")
+WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:past AS tid) AND published_at < :before
+AND NOT EXISTS (
+    SELECT FROM documents
+    WHERE documents.published_at = document_keys.published_at AND documents.key = document_keys.key
+    AND documents.published_at < :before
+)""")
 _COUNT_KEYS = text("SELECT count(*) FROM document_keys WHERE published_at < :before")
 _PAGES = 64  # some 10,000 keys
 _TRIES = 5
@@ -43,7 +52,7 @@ class Retained:
 def apply_retention(
     engine: Engine, *, keep: timedelta, now: datetime, keep_keys: timedelta | None = None, dry_run: bool = False
 ) -> Retained:
-    """Drop the UTC days that ended `keep` ago or more, and forget keys older than `keep_keys`.
+    """Drop the UTC days that ended `keep` ago or more, and forget keys older than `keep_keys` that have no document.
 
     `keep_keys` is 90 days more than `keep` unless given, and never less than it. Each day takes a lock on the tables
     for some milliseconds; where readers hold it up for a second it lets go, and tries again after a pause.

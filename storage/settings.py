@@ -19,6 +19,8 @@ class StorageSettings(BaseSettings):
         default=None, ge=1, description="days of documents to keep, applied by the scheduler; none: all are kept"
     )
     keep_keys_days: int | None = Field(
-        default=None, ge=1, description="days to remember which documents there were; none: keep_days and 90 more"
+        default=None,
+        ge=1,
+        description="days to remember which documents there were, older ones count again; none: keep_days and 90 more",
     )
     statement_timeout: int = Field(default=60, ge=1, description="seconds after which the server ends a statement")

@@ -59,7 +59,8 @@ def retention(
 ) -> None:
     """Drop whole days of documents that are older; rollups and alerts stay.
 
-    The scheduler does the same once a day where NEWSQUAKE_STORAGE_KEEP_DAYS is set.
+    Keys tell a document that is delivered again from a new one: history older than they are kept counts again when it
+    is published again. The scheduler does the same once a day where NEWSQUAKE_STORAGE_KEEP_DAYS is set.
     """
     from storage import migrate
     from storage.engine import open_engine

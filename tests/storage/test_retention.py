@@ -2,10 +2,12 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from storage import retention
 from storage.errors import TransactionAborted
 from storage.partitions import document_days, ensure_ahead
 from storage.retention import apply_retention
@@ -66,6 +68,24 @@ def test_keys_go_from_every_page_and_no_others(database: Engine, monkeypatch: py
     with database.connect() as connection:
         left = connection.execute(text("SELECT count(*), min(published_at) FROM document_keys")).one()
     assert tuple(left) == (600, NOW - timedelta(days=5))
+
+
+def test_a_document_that_comes_after_its_day_went_keeps_its_key(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, late = BatchWriter(database, "m"), [document(100)]
+    writer.write(BATCH)
+    drop = retention._drop
+
+    def drop_and_write(*dropped: Any) -> None:
+        drop(*dropped)
+        writer.write(late)
+
+    monkeypatch.setattr(retention, "_drop", drop_and_write)
+    keep = timedelta(days=8)
+    assert apply_retention(database, keep=keep, keep_keys=keep, now=NOW).keys == 20
+    assert writer.write(late) == BatchWriter(database, "m").write(late) == 0
+    assert stored(database) == 31
 
 
 def test_days_ahead_are_made_and_survive(database: Engine) -> None:
