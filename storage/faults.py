@@ -13,6 +13,7 @@ from storage.errors import (
     DatabaseFull,
     DatabaseUnreachable,
     DocumentRefused,
+    InvalidUrl,
     SchemaMissing,
     StorageError,
     TransactionAborted,
@@ -54,7 +55,16 @@ def meaning(error: DBAPIError | psycopg.Error) -> StorageError | None:
         return _from_the_connection(reason)
     if isinstance(cause, psycopg.InterfaceError):
         return DatabaseUnreachable(f"the connection to the database is gone ({reason})")
+    if _is_about_options(error):
+        return InvalidUrl(f"NEWSQUAKE_STORAGE_URL has an option that cannot be taken ({reason})")
     return None
+
+
+def _is_about_options(error: DBAPIError | psycopg.Error) -> bool:
+    """Whether psycopg refused to connect by the URL's options: an error of no server and of no statement."""
+    if not isinstance(error, DBAPIError) or error.statement is not None:
+        return False
+    return isinstance(error.orig, psycopg.ProgrammingError) and error.orig.sqlstate is None
 
 
 def _from_the_connection(reason: str) -> StorageError:

@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from storage.errors import DatabaseUnreachable, SchemaMissing
@@ -34,15 +34,21 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate up to `revision` in one transaction; raises `DatabaseUnreachable`."""
+    """Migrate up to `revision` in one transaction.
+
+    Raises:
+        SchemaMissing: the database is newer than this release.
+        StorageError: as the other parts of this package.
+    """
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             connection.execute(text("SET LOCAL statement_timeout = 0"))
+            _refuse_newer(MigrationContext.configure(connection).get_current_revision())
             command.upgrade(_config(connection), revision)
             if revision == "head":
                 _grant(connection)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error
 
 
@@ -73,8 +79,18 @@ def head() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def _refuse_newer(current: str | None) -> None:
+    """Raises `SchemaMissing` where `current` is no revision of this release."""
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaMissing(
+            f"the database is newer than this release: at revision {current}, while this one ends at {head()}; install "
+            "the release that upgraded it"
+        )
+
+
 def check(engine: Engine, *, patience: float = 0) -> str:
-    """The database's revision; raises `SchemaMissing` unless it is this release's, `DatabaseUnreachable`.
+    """The database's revision; raises `SchemaMissing` unless it is this release's, and other `StorageError`s.
 
     A database that does not answer is asked again for `patience` seconds: it may just be starting.
     """
@@ -87,6 +103,7 @@ def check(engine: Engine, *, patience: float = 0) -> str:
         with attempt:
             current = _revision(engine)
     if current != head():
+        _refuse_newer(current)
         found = f"is at revision {current}" if current else "has no Newsquake schema"
         raise SchemaMissing(f"the database {found}, this release needs {head()}: run `newsquake db upgrade`")
     return current
@@ -96,5 +113,5 @@ def _revision(engine: Engine) -> str | None:
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error

@@ -35,7 +35,7 @@ def list_command(
     as_json: AsJson = False,
 ) -> None:
     """The newest alert episodes with what was seen, expected and how sure."""
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from alerts.queries import list_alerts
     from storage import migrate
@@ -47,7 +47,7 @@ def list_command(
     migrate.check(engine)
     try:
         found = list_alerts(engine, limit=limit, state=state.value if state else None)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error
     if as_json:
         print_json({"alerts": found})

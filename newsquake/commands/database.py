@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @contextmanager
 def transaction(application: str) -> "Iterator[Connection]":
     """A transaction at NEWSQUAKE_STORAGE_URL, committed where the block ends well; raises a `StorageError`."""
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from storage import migrate
     from storage.engine import open_engine
@@ -24,7 +24,7 @@ def transaction(application: str) -> "Iterator[Connection]":
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error
     finally:
         engine.dispose()

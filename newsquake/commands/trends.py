@@ -102,7 +102,7 @@ def read_trends(
 ) -> "tuple[tuple[datetime, datetime] | None, list[Trend]]":
     """The window and the trends in it; no window where nothing is stored. Raises a `StorageError`."""
     from sqlalchemy import Engine
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from storage import migrate
     from storage.faults import meaning
@@ -120,7 +120,7 @@ def read_trends(
             width = bucket_width((start, end), buckets)
             found = query(connection, since=start, until=end, bucket=width, topics=topics, stream=stream, lang=lang)
             return (start, end), found
-    except OperationalError as error:
+    except DBAPIError as error:
         raise meaning(error) or error from error
 
 

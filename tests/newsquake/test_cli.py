@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url, text
 
 from newsquake.commands.output import cell
 from newsquake.commands.trends import sparkline
@@ -90,6 +90,25 @@ def test_a_missing_schema_says_what_to_run(storage_settings: StorageSettings, da
     assert newsquake("db", "check", NEWSQUAKE_STORAGE_URL=url).returncode == 1
     assert newsquake("db", "upgrade", NEWSQUAKE_STORAGE_URL=url).returncode == 0
     assert newsquake("db", "check", NEWSQUAKE_STORAGE_URL=url).returncode == 0
+
+
+def test_what_the_database_refuses_is_one_line_and_exit_code_2(
+    storage_settings: StorageSettings, database: Engine
+) -> None:
+    url = storage_settings.url.get_secret_value()
+    reads = (["trends"], ["alerts", "list"], ["alerts", "test", "default"], ["alerts", "rules", "list"])
+    for command in (*reads, ["db", "upgrade"]):
+        assert_refused(newsquake(*command, NEWSQUAKE_STORAGE_URL=f"{url}?sslmod=require"), "option")
+    with database.begin() as connection:
+        connection.execute(text("CREATE ROLE newsquake_test_stranger LOGIN"))
+        connection.execute(text("GRANT SELECT ON alembic_version TO newsquake_test_stranger"))
+    stranger = make_url(url).set(username="newsquake_test_stranger").render_as_string(hide_password=False)
+    try:
+        for command in reads:
+            assert_refused(newsquake(*command, NEWSQUAKE_STORAGE_URL=stranger), "permission denied")
+    finally:
+        with database.begin() as connection:
+            connection.execute(text("DROP OWNED BY newsquake_test_stranger; DROP ROLE newsquake_test_stranger"))
 
 
 def test_a_missing_checkpoint_is_one_line_and_exit_code_2(

@@ -13,6 +13,7 @@ from storage.errors import (
     DatabaseFull,
     DatabaseUnreachable,
     DocumentRefused,
+    InvalidUrl,
     PermanentFault,
     SchemaMissing,
     StorageError,
@@ -77,6 +78,8 @@ def test_a_deadlock_a_cut_connection_and_a_dropped_table_are_told_apart(database
         (lambda url: url.set(port=1), DatabaseUnreachable),
         (lambda url: url.set(database="nowhere"), AccessDenied),
         (lambda url: url.set(username="nobody"), AccessDenied),
+        (lambda url: url.update_query_dict({"sslmod": "require"}), InvalidUrl),
+        (lambda url: url.update_query_dict({"connect_timeout": "soon"}), InvalidUrl),
     ],
 )
 def test_where_no_connection_comes_about(

@@ -1,11 +1,12 @@
 """The schema under Alembic, and the tables that the code is written against."""
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from pydantic import SecretStr
+from sqlalchemy import Engine, inspect, make_url, text
 
 from storage import migrate
-from storage.engine import database_url
-from storage.errors import InvalidUrl, SchemaMissing
+from storage.engine import database_url, open_engine
+from storage.errors import AccessDenied, InvalidUrl, SchemaMissing, StorageError, TransactionAborted
 from storage.search import index_documents
 from storage.settings import StorageSettings
 from storage.tables import metadata
@@ -22,6 +23,34 @@ def test_the_schema_goes_down_and_up_again(database: Engine) -> None:
     migrate.upgrade(database)
     migrate.upgrade(database)
     assert migrate.check(database) == migrate.head()
+
+
+def test_a_database_that_is_newer_than_the_release_is_left_alone(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for work in (migrate.check, migrate.upgrade):
+        with pytest.raises(SchemaMissing, match="newer than this release: at revision 9999"):
+            work(database)
+    assert value(database, "SELECT version_num FROM alembic_version") == "9999"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "says"),
+    [("newsquake_writer", AccessDenied, "must be owner"), ("newsquake_reader", TransactionAborted, "read-only")],
+)
+def test_whoever_may_not_upgrade_or_look_is_told_so(
+    database: Engine, storage_settings: StorageSettings, role: str, kind: type[StorageError], says: str
+) -> None:
+    url = make_url(storage_settings.url.get_secret_value()).set(username=role)
+    engine = open_engine(StorageSettings(url=SecretStr(url.render_as_string(hide_password=False))))
+    migrate.downgrade(database, "0008")
+    with pytest.raises(kind, match=says):
+        migrate.upgrade(engine)
+    with database.begin() as connection:
+        connection.execute(text(f"REVOKE SELECT ON alembic_version FROM {role}"))
+    with pytest.raises(AccessDenied, match="permission denied"):
+        migrate.check(engine)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("table", sorted(metadata.tables))
