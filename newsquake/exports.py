@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,8 +34,19 @@ class Write(Protocol):
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A new file that replaces `path` at the end; where the block raises, `path` is as it was.
 
-    It grows as `path` with `.part` behind it, in the same folder.
+    It grows as `path` with `.part` behind it, in the same folder. A link stays: what it names is replaced. What is no
+    regular file, a device or a pipe, is written straight into.
+
+    Raises:
+        OSError: the file cannot be written; a directory says so before anything is.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as out:
+            yield out
+        return
+    path = Path(os.path.realpath(path))
     growing = path.with_name(path.name + ".part")
     try:
         with growing.open("wb") as out:

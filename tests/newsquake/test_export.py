@@ -118,6 +118,28 @@ def test_a_file_that_fails_half_way_leaves_the_old_one_and_no_part(tmp_path: Pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"] and path.read_text() == "old"
 
 
+def test_a_directory_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "/", "", str(tmp_path)):
+        with pytest.raises(IsADirectoryError), whole_file(Path(name)):
+            pytest.fail("it was opened")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_as_it_is_and_a_link_stays(tmp_path: Path) -> None:
+    pipe, link, named = tmp_path / "pipe", tmp_path / "link", tmp_path / "named"
+    os.mkfifo(pipe)
+    link.symlink_to(named)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (pipe, link):
+        with whole_file(path) as out:
+            out.write(b"all of it")
+    assert os.read(reading, 99) == named.read_bytes() == b"all of it"
+    os.close(reading)
+    assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link", "named", "pipe"]
+
+
 @pytest.fixture
 def crowd(database: Engine) -> Engine:
     """A hundred thousand documents of a kilobyte, made by the server."""
@@ -175,6 +197,14 @@ def test_what_is_wrong_is_one_line(storage_settings: StorageSettings, tmp_path: 
     env = {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
     done = newsquake("export", "--out", str(tmp_path / "no" / "x.csv"), "--format=csv", **env)
     assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert "Is a directory" in newsquake("export", "--out=.", "--format=csv", **env).stderr
+    argv, root = [sys.executable, "-m", "newsquake", "export", "--out=-", "--format=csv"], Path(__file__).parents[2]
+    with open("/dev/full", "wb") as full:
+        said = subprocess.run(
+            argv, env=os.environ | env, stdout=full, stderr=subprocess.PIPE, text=True, cwd=root, timeout=60
+        )
+    told = "newsquake: standard output cannot be written: No space left on device\n"
+    assert (said.returncode, said.stderr) == (1, told)
     wrong = newsquake("export", "--out=-", "--format=csv", "--until", "soon", **env)
     assert wrong.returncode == 2 and "--until" in wrong.stderr
 
