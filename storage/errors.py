@@ -11,6 +11,7 @@ StorageError
 │   └── AccessDenied          wrong password, no such database, missing privilege
 ├── DocumentRefused         some document of a batch holds a value that PostgreSQL cannot store: isolate it
 ├── UnknownModel            no model of that name has scored documents
+├── ActivationOvertaken     another model was activated while documents were moved to this one's scores
 └── InvalidUrl              the URL cannot be understood: a mistake in the settings
 """
 
@@ -53,6 +54,10 @@ class AccessDenied(PermanentFault):
 
 class UnknownModel(StorageError):
     """No model of that name has scored documents."""
+
+
+class ActivationOvertaken(StorageError):
+    """Another model was activated while documents were moved to this one's scores."""
 
 
 class InvalidUrl(StorageError):
