@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.errors import ActivationOvertaken, UnknownModel
 from storage.faults import meaning
-from storage.partitions import document_days
+from storage.partitions import MILLENNIUM, document_days
 from storage.tables import models
 from storage.writer import statement
 
 _MOVE = statement("move_day.sql", answer="SELECT count(*) FROM gained")
 _STILL_ACTIVE = select(models.c.active).where(models.c.model_id == bindparam("model_id")).with_for_update(read=True)
-_EARLY = (datetime(1, 1, 2, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC))
+_EARLY = (datetime(1, 1, 2, tzinfo=UTC), MILLENNIUM)
 
 
 def activate(engine: Engine, model: str, *, told: Callable[[date, int], None] = lambda day, moved: None) -> int:

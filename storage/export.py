@@ -15,13 +15,12 @@ from sqlalchemy import ColumnElement, Engine, Row, Select, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
 from storage.faults import meaning
-from storage.partitions import document_days
+from storage.partitions import MILLENNIUM, document_days
 from storage.tables import documents, scores, sentiment_day, sentiment_hour, sentiment_minute
 
 PART = 5_000
 """Rows that are held at a time."""
 
-_MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)  # days before share a partition
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -132,8 +131,8 @@ def _stream(engine: Engine, query: Select[Any], part: int) -> Iterator[Sequence[
 def _windows(engine: Engine, wanted: Range) -> Iterator[tuple[datetime, datetime]]:
     """The stored part of the range, cut at the bounds of partitions."""
     since, until = wanted.since or _FIRST, wanted.until or _LAST
-    if since < _MILLENNIUM:
-        yield since, min(until, _MILLENNIUM)
+    if since < MILLENNIUM:
+        yield since, min(until, MILLENNIUM)
     for day in document_days(engine):
         start = datetime.combine(day.day, time(), UTC)
         end = start + timedelta(days=1)

@@ -5,11 +5,12 @@ Works as `newsquake_writer`: the functions in the database own the tables, the c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine, text
 
 AHEAD = 2  # days after today that have their partitions
+MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)  # days before share a partition
 
 _ENSURE = text("SELECT ensure_document_day(:day)")
 _DAYS = text("SELECT day, bytes FROM document_days() ORDER BY day")

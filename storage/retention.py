@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from time import sleep
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, TextClause, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.errors import TransactionAborted
 from storage.faults import meaning
-from storage.partitions import Day, document_days
+from storage.partitions import MILLENNIUM, Day, document_days
+from storage.tables import documents
 
 KEYS_LONGER = timedelta(days=90)  # how much longer than documents their keys are kept, unless it is said
 
 _DROP = text("SELECT drop_document_day(:day)")
 _DROP_EARLY = text("SELECT drop_documents_before_2000()")
+_COUNT_EARLY = select(func.count()).select_from(documents).where(documents.c.published_at < MILLENNIUM)
 _PAGES_OF_KEYS = text("SELECT pg_relation_size('document_keys') / current_setting('block_size')::bigint")
 # A document of a day that is gone may have come since. The bound stands for `documents` too, so that hardly a partition
 # is looked into.
@@ -40,11 +42,15 @@ _PAUSE = 2.0  # seconds before a day that somebody reads is tried again
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What a run dropped, or would drop: days before `before`, keys of documents published before `keys_before`."""
+    """What a run dropped, or would drop: days before `before`, keys of documents published before `keys_before`.
+
+    `documents_before_2000` is how many documents there were of the days that share a partition, where they are dropped.
+    """
 
     before: date
     keys_before: datetime
     days: tuple[Day, ...]
+    documents_before_2000: int
     keys: int
     dry_run: bool
 
@@ -66,24 +72,25 @@ def apply_retention(
     keys_before = datetime.combine((now - kept).date(), datetime.min.time(), UTC)
     try:
         days = tuple(day for day in document_days(engine) if day.day < before)
-        if dry_run:
-            with engine.connect() as connection:
+        with engine.connect() as connection:
+            early = int(connection.execute(_COUNT_EARLY).scalar_one()) if before >= MILLENNIUM.date() else 0
+            if dry_run:
                 keys = int(connection.execute(_COUNT_KEYS, {"before": keys_before}).scalar_one())
-            return Retained(before, keys_before, days, keys, dry_run)
-        with engine.begin() as connection:
-            connection.execute(_DROP_EARLY)
+                return Retained(before, keys_before, days, early, keys, dry_run)
+        if early:
+            _drop(engine, _DROP_EARLY)
         for day in days:
-            _drop(engine, day.day)
-        return Retained(before, keys_before, days, _forget(engine, keys_before), dry_run)
+            _drop(engine, _DROP.bindparams(day=day.day))
+        return Retained(before, keys_before, days, early, _forget(engine, keys_before), dry_run)
     except DBAPIError as error:
         raise meaning(error) or error from error
 
 
-def _drop(engine: Engine, day: date) -> None:
+def _drop(engine: Engine, statement: TextClause) -> None:
     for tries_left in reversed(range(_TRIES)):
         try:
             with engine.begin() as connection:
-                connection.execute(_DROP, {"day": day})
+                connection.execute(statement)
             return
         except DBAPIError as error:
             if not tries_left or not isinstance(meaning(error), TransactionAborted):

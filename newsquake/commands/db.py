@@ -80,8 +80,9 @@ def retention(
         for day in done.days:
             made.add_row(str(day.day), f"{day.bytes / 1e6:,.1f}")
         show(made)
+    early = f"{done.documents_before_2000:,} documents from before 2000, " if done.documents_before_2000 else ""
     typer.echo(
-        f"{len(done.days)} days and {done.keys:,} keys before {done.keys_before:%Y-%m-%d} "
+        f"{early}{len(done.days)} days and {done.keys:,} keys before {done.keys_before:%Y-%m-%d} "
         f"{'would go' if dry_run else 'are gone'}"
     )
 

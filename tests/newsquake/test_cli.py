@@ -156,11 +156,13 @@ def test_trends_are_a_table_for_people_and_json_for_scripts(
 
 def test_retention_says_what_would_go_then_drops_it(storage_settings: StorageSettings, database: Engine) -> None:
     env = {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
-    BatchWriter(database, "m").write([document(n, at=datetime(2020, 1, 1, tzinfo=UTC)) for n in range(30)])
+    early = document(30, at=datetime(1999, 1, 1, tzinfo=UTC))
+    BatchWriter(database, "m").write([early, *(document(n, at=datetime(2020, 1, 1, tzinfo=UTC)) for n in range(30))])
     planned = newsquake("db", "retention", "--keep", "2d", "--dry-run", **env)
-    assert planned.returncode == 0 and "2020-01-01" in planned.stdout and "1 days and 30 keys" in planned.stdout
+    assert planned.returncode == 0 and "2020-01-01" in planned.stdout
+    assert "1 documents from before 2000, 1 days and 31 keys" in planned.stdout
     done = json.loads(newsquake("db", "retention", "--keep", "1w", "--keep-keys=2w", "--json", **env).stdout)
-    assert [day["day"] for day in done["days"]] == ["2020-01-01"] and done["keys"] == 30 and not done["dry_run"]
+    assert [day["day"] for day in done["days"]] == ["2020-01-01"] and done["keys"] == 31 and not done["dry_run"]
     wrong = newsquake("db", "retention", "--keep", "90", **env)
     assert wrong.returncode == 2 and "--keep" in wrong.stderr
 

@@ -28,6 +28,7 @@ def test_days_are_dropped_and_rollups_stay(database: Engine) -> None:
     before = all_rollups(database)
     planned = apply_retention(database, keep=timedelta(days=8), now=NOW, dry_run=True)
     assert stored(database) == 51 and len(planned.days) == 2 and planned.keys == 1 and planned.days[0].bytes > 0
+    assert planned.documents_before_2000 == 1
     done = apply_retention(database, keep=timedelta(days=8), now=NOW)
     assert [day.day for day in done.days] == [NOON.date(), NOON.date() + timedelta(days=1)]
     assert days(database) == [NOON.date() + timedelta(days=n) for n in (2, 3, 4)]
@@ -104,6 +105,24 @@ def test_a_reader_holds_a_day_up_and_is_told(database: Engine, monkeypatch: pyte
             apply_retention(database, keep=timedelta(days=1), now=NOW)
     assert stored(database) == 50
     assert len(apply_retention(database, keep=timedelta(days=1), now=NOW).days) == 5
+
+
+def test_days_before_2000_stay_as_long_as_it_is_said(database: Engine) -> None:
+    BatchWriter(database, "m").write([document(1, at=datetime(1999, 12, 31, tzinfo=UTC)), document(2)])
+    keep = NOW - datetime(1999, 6, 1, tzinfo=UTC)
+    assert apply_retention(database, keep=keep, now=NOW).documents_before_2000 == 0
+    assert stored(database) == 2
+    assert apply_retention(database, keep=timedelta(days=30), now=NOW).documents_before_2000 == 1
+    assert stored(database) == 1
+
+
+def test_what_reads_days_before_2000_is_waited_for(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    BatchWriter(database, "m").write([document(1, at=datetime(1999, 12, 31, tzinfo=UTC))])
+    with database.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM documents"))
+        monkeypatch.setattr(retention, "sleep", lambda seconds: reader.rollback())
+        assert apply_retention(database, keep=timedelta(days=30), now=NOW).documents_before_2000 == 1
+    assert stored(database) == 0
 
 
 def test_a_day_is_dropped_in_a_tenth_of_a_second(database: Engine) -> None:
