@@ -49,20 +49,23 @@ def open_engine(
 ) -> Engine:
     """An engine whose sessions are in UTC and named `application` in `pg_stat_activity`. Connects lazily.
 
+    What the URL says of a connection holds, `application_name` and `connect_timeout` too. Its `options` hold but for
+    what is set here: time zone, time-outs and the server's keepalives.
+
     A `patient` one may leave a transaction open while nothing is asked in it, for longer than half a minute.
     """
+    url = database_url(settings)
     options = f"-c timezone=UTC -c statement_timeout={settings.statement_timeout * 1000}"
     if not patient:
         options += f" {_ABANDONED}"
+    ours = {"connect_timeout": settings.connect_timeout, "application_name": application, **_KEEPALIVE}
     engine = create_engine(
-        database_url(settings),
+        url,
         pool_size=pool_size,
         max_overflow=2,
         connect_args={
-            "connect_timeout": settings.connect_timeout,
-            "application_name": application,
-            "options": options,
-            **_KEEPALIVE,
+            **{name: value for name, value in ours.items() if name not in url.query},
+            "options": " ".join([*url.normalized_query.get("options", ()), options]),  # of two alike the last one holds
         },
     )
     event.listen(engine, "checkout", _refuse_ended)

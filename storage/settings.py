@@ -7,8 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class StorageSettings(BaseSettings):
     """Where the database is and how long to wait for it.
 
-    `url` is a secret, since it may hold a password: it is never logged. Any libpq or SQLAlchemy form is taken
-    (`postgresql://user:password@host/db`, `postgresql+psycopg://…`).
+    `url` is a secret, since it may hold a password: it is never logged. It is a URL as SQLAlchemy takes it, with
+    libpq's parameters as its query (`postgresql://user:password@host/db?sslmode=require`, `postgresql+psycopg://…`);
+    libpq's own `host=… dbname=…` and several hosts before the path are not taken.
     """
 
     model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_STORAGE_", extra="ignore")
