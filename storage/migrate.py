@@ -13,12 +13,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_fixed, wait_random
 
-from storage.errors import DatabaseUnreachable, SchemaMissing
+from storage.errors import DatabaseUnreachable, SchemaMissing, TransactionAborted
 from storage.faults import meaning
 
 PATIENCE = 5.0  # seconds that a long-lived part gives the database at its start
+_TRIES = 5  # of an upgrade
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +35,23 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate up to `revision` in one transaction.
+    """Migrate up to `revision` in one transaction, again where it loses a deadlock against workers that write.
 
     Raises:
         SchemaMissing: the database is newer than this release.
         StorageError: as the other parts of this package.
     """
+    for attempt in Retrying(
+        retry=retry_if_exception_type(TransactionAborted),
+        wait=wait_random(0, 1),  # seconds
+        stop=stop_after_attempt(_TRIES),
+        reraise=True,
+    ):
+        with attempt:
+            _upgrade(engine, revision)
+
+
+def _upgrade(engine: Engine, revision: str) -> None:
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -1,5 +1,8 @@
 """The schema under Alembic, and the tables that the code is written against."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, inspect, make_url, text
@@ -51,6 +54,23 @@ def test_whoever_may_not_upgrade_or_look_is_told_so(
     with pytest.raises(AccessDenied, match="permission denied"):
         migrate.check(engine)
     engine.dispose()
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'scores'::regclass"
+
+
+def test_an_upgrade_that_loses_a_deadlock_is_tried_again(database: Engine) -> None:
+    migrate.downgrade(database, "0008")
+    with ThreadPoolExecutor(1) as pool, database.connect() as worker:
+        worker.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # so that the other side is the one that loses
+        worker.execute(text("LOCK TABLE scores IN ROW EXCLUSIVE MODE"))
+        upgraded = pool.submit(migrate.upgrade, database)
+        while not upgraded.done() and not value(database, WAITING):
+            time.sleep(0.01)
+        worker.execute(text("LOCK TABLE sentiment_minute IN ROW EXCLUSIVE MODE"))
+        worker.rollback()
+        upgraded.result(30)
+    assert migrate.check(database) == migrate.head()
 
 
 @pytest.mark.parametrize("table", sorted(metadata.tables))
