@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import ARRAY, Connection, Engine, Table, any_, literal, select
 
 from storage.tables import alert_events, alerts, notifications
 
@@ -26,11 +26,12 @@ def list_alerts(engine: Engine, *, limit: int = 50, state: str | None = None) ->
     with engine.connect() as connection:
         found = [dict(row._mapping) for row in connection.execute(query)]
         events = _rows(connection, alert_events, "alert_id", [row["alert_id"] for row in found])
-        told = _rows(connection, notifications, "event_id", [row["event_id"] for row in events])
-    for event in events:
-        event["notifications"] = [row for row in told if row["event_id"] == event["event_id"]]
+        happened = [event for of_alert in events.values() for event in of_alert]
+        told = _rows(connection, notifications, "event_id", [event["event_id"] for event in happened])
+    for event in happened:
+        event["notifications"] = told.get(event["event_id"], [])
     for row in found:
-        row["events"] = [event for event in events if event["alert_id"] == row["alert_id"]]
+        row["events"] = events.get(row["alert_id"], [])
     return found
 
 
@@ -39,10 +40,14 @@ def open_alerts(engine: Engine) -> list[dict[str, Any]]:
     return list_alerts(engine, state="open")
 
 
-def _rows(connection: Connection, table: Table, key: str, values: list[int]) -> list[dict[str, Any]]:
-    """Rows whose `key` is among `values`, in the order in which they were written."""
-    if not values:
-        return []
+def _rows(connection: Connection, table: Table, key: str, values: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Rows whose `key` is among `values`, by `key`, in the order in which they were written.
+
+    All values are one parameter: a statement takes 65,535 of them.
+    """
     identity = next(iter(table.primary_key))
-    query = select(table).where(table.c[key].in_(values)).order_by(identity)
-    return [dict(row._mapping) for row in connection.execute(query)]
+    among = any_(literal(values, ARRAY(table.c[key].type)))
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in connection.execute(select(table).where(table.c[key] == among).order_by(identity)):
+        found.setdefault(row._mapping[key], []).append(dict(row._mapping))
+    return found

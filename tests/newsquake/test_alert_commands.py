@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from alerts.evaluate import tick
+from alerts.queries import list_alerts
 from alerts.settings import AlertsSettings
 from storage.settings import StorageSettings
 from tests.alerts.test_tick import RUN, bank_run
@@ -61,6 +62,18 @@ def test_an_alert_is_taken_on_once_and_ended_by_hand(database: Engine, run: Run)
     assert run("resolve", "1")["changed"] is False
     assert "alert 1 is resolved already, since 2026-03-03 11:00 UTC" in run("ack", "1", code=1)
     assert "there is no alert 7: `newsquake alerts list`" in run("ack", "7", code=1)
+
+
+def test_more_events_than_a_statement_takes_parameters_are_listed(database: Engine) -> None:
+    fire(database)
+    (before,) = list_alerts(database)
+    insert = """INSERT INTO alert_events (alert_id, at, kind)
+        SELECT alert_id, opened_at, 'repeated' FROM alerts CROSS JOIN generate_series(1, 70000)"""
+    with database.begin() as connection:
+        connection.execute(text(insert))
+    (found,) = list_alerts(database)
+    assert before["events"][0]["notifications"] and found["events"][: len(before["events"])] == before["events"]
+    assert len(found["events"]) == len(before["events"]) + 70_000
 
 
 def test_the_commands_of_a_message_do_what_they_say(database: Engine, run: Run) -> None:
