@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.output import AsJson, cell, plain, print_json, show, table
 from newsquake.commands.progress import ProgressBar
 from newsquake.commands.publish import StreamName
 
@@ -137,7 +137,7 @@ def _tell(report: "Report") -> None:
         made.add_row(*cells)
     show(made)
     for rejection in report.rejections:
-        typer.echo(f"rejected: {cell(rejection)}", err=True)
+        typer.echo(f"rejected: {plain(rejection)}", err=True)
     if report.rejected > len(report.rejections):
         typer.echo(f"… and {report.rejected - len(report.rejections):,} more rejected", err=True)
     typer.echo(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newsquake.commands.output import AsJson, cell, print_json, show, table
+from newsquake.commands.output import AsJson, plain, print_json, show, table
 
 app = typer.Typer(help="Database: schema, retention, the model that counts.", no_args_is_help=True)
 
@@ -103,7 +103,7 @@ def activate(
     if as_json:
         print_json({"active": model, "moved": moved})
     else:
-        typer.echo(f"{cell(model)} counts now; {moved:,} documents moved to its scores")
+        typer.echo(f"{plain(model)} counts now; {moved:,} documents moved to its scores")
 
 
 def _answer(revision: str, as_json: bool) -> None:

@@ -169,11 +169,12 @@ def test_retention_says_what_would_go_then_drops_it(storage_settings: StorageSet
 
 def test_another_model_is_activated_by_name(storage_settings: StorageSettings, database: Engine) -> None:
     env = {"NEWSQUAKE_STORAGE_URL": storage_settings.url.get_secret_value()}
-    for model in ("old", "new"):
+    for model in ("old", "[new]"):
         BatchWriter(database, model).write([document(n) for n in range(30)])
-    assert "30 documents moved" in newsquake("db", "activate", "new", **env).stdout
-    assert json.loads(newsquake("db", "activate", "new", "--json", **env).stdout) == {"active": "new", "moved": 0}
-    assert_refused(newsquake("db", "activate", "newer", **env), "there are: old, new")
+    done = newsquake("db", "activate", "[new]", **env)
+    assert done.stdout == "[new] counts now; 30 documents moved to its scores\n"
+    assert json.loads(newsquake("db", "activate", "[new]", "--json", **env).stdout) == {"active": "[new]", "moved": 0}
+    assert_refused(newsquake("db", "activate", "newer", **env), "there are: old, [new]")
 
 
 def test_no_alerts_is_an_empty_list(storage_settings: StorageSettings) -> None:
