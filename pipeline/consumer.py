@@ -25,6 +25,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from pipeline.errors import Stuck
 from pipeline.records import read_any_header
 from pipeline.resume import Turn
 
@@ -45,6 +46,9 @@ _FETCH_WAIT = 30
 asks for 1,500."""
 _LAST_COMMIT = 2.0
 """Seconds that the last commit before a rebalance may take."""
+_SEEK_WITHIN = 80.0
+"""Seconds that a deal of partitions may take until it is read. After 90 Faust gives up without a word: the worker would
+keep its partitions and never read them."""
 
 Record = Any  # aiokafka's ConsumerRecord, without types
 Starts = Mapping[TP, int]
@@ -164,7 +168,16 @@ class SliceConsumer(Consumer):  # type: ignore[misc]
         self.dealt(self.generation, partitions)
 
     async def perform_seek(self) -> None:
-        """Set the first offset to read of every partition; raises what `start_reading` raises."""
+        """Set the first offset to read of every partition; raises what `start_reading` raises, and `Stuck`."""
+        try:
+            async with asyncio.timeout(_SEEK_WITHIN) as bound:
+                await self._seek()
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise Stuck(f"Kafka and the database did not say within {_SEEK_WITHIN:.0f} s where to read on") from error
+
+    async def _seek(self) -> None:
         generation = self.generation
         found = await self.seek_to_committed()
         committed = {

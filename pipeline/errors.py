@@ -6,7 +6,7 @@ PipelineError
 ├── BrokerUnreachable        no Kafka answers: worth a retry
 ├── TopicsMissing            the topics are not there: run `newsquake topics create`
 ├── TopicRecreated           a topic was deleted and made anew under a running worker: start again
-├── Stuck                    a backlog stands still: the process must be replaced
+├── Stuck                    a backlog stands still, or its reading does not begin: the process must be replaced
 ├── PortInUse                the health port is taken
 ├── DeadLetterMissing        no dead letter stands at the offset that was asked for: a mistake of the caller
 └── DeadLetterLimitReached   too many messages are invalid to go on: the worker stops, nothing more is acknowledged
@@ -48,7 +48,7 @@ class TopicRecreated(PipelineError):
 
 
 class Stuck(PipelineError):
-    """Messages wait and none has been stored for longer than the bound."""
+    """Messages wait, and for longer than the bound none has been stored, or it is not known where to read them."""
 
 
 class PortInUse(PipelineError):

@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 STOP_WITHIN = 8.0  # seconds
 FRESH = 10.0  # seconds that a report to the database stands for its being reachable
+_REMEMBER_WITHIN = 15.0  # seconds that the newest dead letters may take, while nothing is read
 
 
 def run_worker(settings: PipelineSettings, engine: Engine, classifier: Classifier) -> int:
@@ -108,12 +109,14 @@ class _Worker:
 
     async def _remember_dead_letters(self, own: Iterable[Partition]) -> None:
         """What other workers, or this one in an earlier life, have dead-lettered of these partitions just now."""
-        if self._settings.dead_letter_run is None:
+        run, within = self._settings.dead_letter_run, _REMEMBER_WITHIN
+        if run is None:
             return
         try:
-            letters = await asyncio.to_thread(recent, self._settings, self._settings.dead_letter_run)
-        except PipelineError as error:
-            log.warning("dead_letters_not_read", error=str(error))
+            async with asyncio.timeout(within):
+                letters = await asyncio.to_thread(recent, self._settings, run, within)
+        except (PipelineError, TimeoutError) as error:
+            log.warning("dead_letters_not_read", error=str(error) or f"not within {within:.0f} s")
         else:
             self._limit.assign([(topic, number) for topic, number in own], letters)
 

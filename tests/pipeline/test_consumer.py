@@ -4,7 +4,7 @@ Kafka's side is left out here; `tests/integration` and `tests/chaos` have it.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import pytest
 import structlog
 from faust.types import TP
 
+from pipeline import consumer as consumers
 from pipeline.app import create_app
 from pipeline.consumer import HELD, HELD_BYTES, Slice, SliceConsumer
+from pipeline.errors import Stuck
 from pipeline.settings import PipelineSettings
 
 A, B = TP("newsquake.news", 0), TP("newsquake.news", 1)
@@ -137,6 +139,25 @@ def test_only_what_is_stored_in_this_deal_is_committed(bench: Bench) -> None:
     assert bench.consumer._filter_committable_offsets([A, B]) == {B: 7}
     bench.consumer.forget("newsquake.news")
     assert bench.consumer._filter_tps_with_pending_acks() == []
+
+
+def test_a_deal_whose_beginning_is_never_told_ends_the_worker_before_faust_gives_up_in_silence(
+    bench: Bench, loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert consumers._SEEK_WITHIN < bench.app.conf.broker_request_timeout
+    monkeypatch.setattr(consumers, "_SEEK_WITHIN", 0.05)
+
+    async def committed() -> dict[TP, int]:
+        return {A: 5}
+
+    async def never(committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        await asyncio.sleep(60)
+        return {}
+
+    bench.consumer.seek_to_committed = committed
+    bench.consumer.start_reading = never
+    with pytest.raises(Stuck, match="where to read on"):
+        loop.run(asyncio.wait_for(bench.consumer.perform_seek(), 5))
 
 
 @pytest.mark.parametrize("sizes", [[2] * HELD, [HELD_BYTES // 2 + 1] * 2])

@@ -112,11 +112,13 @@ def test_one_letter_is_found_by_its_offset(settings: PipelineSettings, tmp_path:
 
 
 def test_the_newest_letters_tell_a_limit_where_it_stood(settings: PipelineSettings, tmp_path: Path) -> None:
-    assert recent(settings, 10) == []
+    assert recent(settings, 10, 60) == []
     send(settings, tmp_path, *([letter(settings, number, b"{" * 1_000)] for number in range(30)))
-    found = recent(settings, 10)
+    found = recent(settings, 10, 60)
     assert [one.offset for one in found][-10:] == list(range(20, 30))
     assert len(found) <= 12 and all(one.value is None for one in found)
+    with pytest.raises(BrokerUnreachable, match="within 0 s"):
+        recent(settings, 10, 0)
 
 
 def test_a_missing_topic_and_a_broker_that_is_gone_are_told(
