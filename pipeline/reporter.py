@@ -162,13 +162,17 @@ class Reporter:
     async def _written(self, progress: list[Progress]) -> None:
         """Write it; raises `TimeoutError` where the database hangs, which must not keep `run` from looking.
 
-        A write that hangs is waited for, not left behind: it could end much later, and would hold its connection.
+        A write that hangs is waited for by the next report, not left behind: it could end much later, and would hold
+        its connection.
         """
-        if self._writing is None:
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, progress))
-        writing = self._writing
         async with asyncio.timeout(_ANSWER):
-            await asyncio.wait([writing])
+            if self._writing is not None:
+                await self._end_of(self._writing)
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, progress))
+            await self._end_of(self._writing)
+
+    async def _end_of(self, writing: asyncio.Future[None]) -> None:
+        await asyncio.wait([writing])
         self._writing = None
         await writing
 
