@@ -147,7 +147,7 @@ class Reporter:
         async with asyncio.timeout(_ANSWER):
             listed = await consumer.highwaters(*partitions)
             positions = {(tp.topic, tp.partition): await consumer.position(tp) for tp in partitions}
-            await self._explain_holes(partitions)
+            await self._explain_holes()
         known = {partition: position for partition, position in positions.items() if position is not None}
         # Tansu lists the last batch as one message; what the consumer has fetched knows better.
         ends = {(tp.topic, tp.partition): max(listed.get(tp) or 0, consumer.highwater(tp) or 0) for tp in partitions}
@@ -183,11 +183,12 @@ class Reporter:
             partition for partition, offset in self._consumer.delivered().items() if stored.get(partition) == offset
         }
 
-    async def _explain_holes(self, partitions: list[TP]) -> None:
-        holes, self._consumer.holes = self._consumer.holes, []
+    async def _explain_holes(self) -> None:
+        holes = list(self._consumer.holes)
         if not holes:
             return
-        found = await self._consumer.earliest_offsets(*partitions)
+        found = await self._consumer.earliest_offsets(*{tp for tp, _, _ in holes})
+        del self._consumer.holes[: len(holes)]  # only now, or a call that fails would hide what is lost
         beginnings = {(tp.topic, tp.partition): offset for tp, offset in found.items()}
         for (topic, number), lost in unexplained([((t.topic, t.partition), a, b) for t, a, b in holes], beginnings):
             metrics.LOST.labels(topic, number).inc(lost)

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+import structlog
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from pipeline import reporter as reporters
@@ -15,16 +17,18 @@ from pipeline.progress import ProgressTracker
 from pipeline.reporter import Reporter
 from storage.progress import Progress
 
-A = TP("newsquake.news", 0)
+A, GONE = TP("newsquake.news", 0), TP("newsquake.news", 1)
 
 
 class Log:
-    """What a consumer says of a partition that holds [0, `end`)."""
+    """What a consumer says of partitions that hold [`beginning`, `end`)."""
 
     generation = 1
 
     def __init__(self) -> None:
-        self.end = 10
+        self.beginning, self.end = 0, 10
+        self.holes: list[tuple[TP, int, int]] = []
+        self.away = False
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return dict.fromkeys(partitions, self.end)
@@ -41,9 +45,10 @@ class Log:
     def committed(self) -> dict[TP, int]:
         return {}
 
-    @property
-    def holes(self) -> list[tuple[TP, int, int]]:
-        return []
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        if self.away:
+            raise KafkaConnectionError
+        return dict.fromkeys(partitions, self.beginning)
 
 
 class Table:
@@ -89,3 +94,24 @@ def test_after_a_report_that_hung_the_next_one_is_written_as_well(monkeypatch: p
 
     asyncio.run(scenario())
     assert [[entry.end_offset for entry in progress] for progress in table.written] == [[10], [20]]
+
+
+def test_what_is_lost_is_told_once_kafka_answers_of_partitions_that_moved_away_as_well() -> None:
+    log, table = Log(), Table()
+    log.beginning, log.holes, log.away = 8, [(A, 5, 9), (GONE, 2, 4)], True
+    table.free.set()
+
+    async def scenario() -> None:
+        reporting = reporter(log, table)
+        with pytest.raises(KafkaConnectionError):
+            await reporting._report()
+        log.away = False
+        await reporting._report()
+        await reporting._report()
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(scenario())
+    assert [(entry["event"], entry["partition"], entry["lost"]) for entry in logs] == [
+        ("messages_lost", 0, 3),
+        ("messages_lost", 1, 2),
+    ]
