@@ -27,3 +27,9 @@ STORED = Gauge("newsquake_pipeline_stored_offset", "First offset not stored yet.
 COMMITTED = Gauge("newsquake_pipeline_committed_offset", "Offset committed to Kafka.", ["topic", "partition"])
 END = Gauge("newsquake_pipeline_end_offset", "End of the partition.", ["topic", "partition"])
 LAG = Gauge("newsquake_pipeline_lag", "Messages in Kafka that are not stored yet.", ["topic", "partition"])
+
+
+def forget_partitions() -> None:
+    """Say nothing more of any partition: it may be another worker's now, whose figures would stand beside old ones."""
+    for gauge in (STORED, COMMITTED, END, LAG):
+        gauge.clear()

@@ -97,6 +97,7 @@ class _Worker:
             log.info("partitions_assigned", partitions=[f"{topic}/{number}" for topic, number in own])
             self._limit.assign(own)  # not while it makes up its mind: those that stay go on
         self._tracker.assign(own)
+        metrics.forget_partitions()
         task = asyncio.ensure_future(processor.new_generation(generation))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

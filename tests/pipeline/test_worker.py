@@ -2,17 +2,21 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 import structlog
+from faust.types import TP
 from sqlalchemy import create_engine
 
+from pipeline import metrics
 from pipeline import worker as workers
+from pipeline.app import create_app
 from pipeline.settings import PipelineSettings
 from pipeline.worker import _Worker
 from tests.pipeline.diary import Diary
 
-A = ("newsquake.news", 0)
+A, B = TP("newsquake.news", 0), TP("newsquake.news", 1)
 
 
 def made(settings: PipelineSettings) -> _Worker:
@@ -32,3 +36,21 @@ def test_dead_letters_that_cannot_be_read_in_time_hold_up_no_deal(monkeypatch: p
     with structlog.testing.capture_logs() as logs, socket.create_server(("127.0.0.1", 0)) as silent:
         assert asyncio.run(scenario(silent.getsockname()[1])) < 2
     assert [(entry["event"], entry["error"]) for entry in logs] == [("dead_letters_not_read", "not within 0 s")]
+
+
+def test_partitions_that_moved_away_leave_no_figures_behind(tmp_path: Path) -> None:
+    gauges = (metrics.LAG, metrics.END, metrics.STORED, metrics.COMMITTED)
+
+    async def scenario() -> None:
+        app = create_app(PipelineSettings(), str(tmp_path))
+        app.finalize()
+        worker = made(PipelineSettings())
+        worker._processor(app, app.consumer)
+        for gauge in gauges:
+            gauge.labels(*A).set(5)
+        app.consumer._deal(frozenset({B}))
+        await asyncio.gather(*worker._tasks)
+        app.consumer._thread.thread_loop.close()  # of the thread that was never started
+
+    asyncio.run(scenario())
+    assert [sample for gauge in gauges for metric in gauge.collect() for sample in metric.samples] == []
