@@ -14,7 +14,6 @@ from storage.progress import Progress
 Partition = tuple[str, int]
 
 DRAINED_AFTER = 5.0  # seconds
-_PAUSE = 5.0  # seconds between two looks beyond which the process itself was stopped, not its partitions
 
 
 class ProgressTracker:
@@ -29,7 +28,6 @@ class ProgressTracker:
         self._moved: dict[Partition, float] = {}
         self._positions: dict[Partition, int] = {}
         self._drained: dict[Partition, tuple[float, int]] = {}
-        self._looked: float | None = None
         self._ready = asyncio.Event()
 
     async def ready(self) -> None:
@@ -148,12 +146,7 @@ class ProgressTracker:
             self._ready.set()
 
     def standing_still(self, *, now: float, bound: float) -> list[Partition]:
-        """Partitions with a backlog whose stored offset has not moved for `bound` seconds (`now`: monotonic).
-
-        Seconds in which nobody looked do not count: then the whole process was stopped, and may just have been let go.
-        """
-        slept = now - self._looked if self._looked is not None and now - self._looked > _PAUSE else 0.0
-        self._looked = now
+        """Partitions with a backlog whose stored offset has not moved for `bound` seconds (`now`: `Watchdog.clock`)."""
         still = []
         for partition, end in self._end.items():
             position = self._next.get(partition, 0)
@@ -161,8 +154,6 @@ class ProgressTracker:
             if position >= end or before != position:
                 self._positions[partition] = position
                 self._moved[partition] = now
-                continue
-            self._moved[partition] += slept
-            if now - self._moved[partition] > bound:
+            elif now - self._moved[partition] > bound:
                 still.append(partition)
         return still

@@ -32,7 +32,10 @@ _UNREACHABLE = (KafkaError, OSError, TimeoutError, BrokerUnreachable, TransientF
 
 
 class Reporter:
-    """Watches over the consumer's partitions. For the event loop's thread; `read` and `write` go to the database."""
+    """Watches over the consumer's partitions. For the event loop's thread; `read` and `write` go to the database.
+
+    `bound` is in seconds of `clock`, in which a stopped process does not grow older.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Reporter:
         topic_ids: Callable[[], dict[str, UUID | None]],
         bound: float,
         patience: float,
+        clock: Callable[[], float],
     ) -> None:
         self._consumer = consumer
         self._tracker = tracker
@@ -55,6 +59,7 @@ class Reporter:
         self._ids: dict[str, UUID | None] = {}
         self._bound = bound
         self._patience = patience
+        self._clock = clock
         self.written_at: float | None = None
         """When the database last took a report (monotonic)."""
         self._dealt = asyncio.Event()
@@ -70,12 +75,12 @@ class Reporter:
                     await self._check_ids()
                 failing_since = None
             except _UNREACHABLE as error:
-                failing_since = failing_since or time.monotonic()
+                failing_since = failing_since or self._clock()
                 why = f"{type(error).__name__}: {error}".splitlines()[0]
                 log.warning("progress_not_reported", error=why)
-                if time.monotonic() - failing_since > self._bound:
+                if self._clock() - failing_since > self._bound:
                     raise Stuck(f"no progress reported for {self._bound:.0f} s: {why}") from error
-            still = self._tracker.standing_still(now=time.monotonic(), bound=self._bound)
+            still = self._tracker.standing_still(now=self._clock(), bound=self._bound)
             if still:
                 raise Stuck(f"no progress for {self._bound:.0f} s on {', '.join(f'{t}/{p}' for t, p in still)}")
             await self._a_second()

@@ -58,6 +58,7 @@ class _Worker:
         self._classifier = classifier
         self._tracker = ProgressTracker()
         self._topic_ids = TopicIds(settings)
+        self._watchdog = Watchdog(settings.patience)
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit = DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_run)
 
@@ -131,6 +132,7 @@ class _Worker:
             topic_ids=self._topic_ids.read,
             bound=self._settings.patience,
             patience=min(60.0, self._settings.retry_for),
+            clock=self._watchdog.clock,
         )
         consumer.start_reading = lambda committed: self._start_reading(reporter, committed)
         return reporter
@@ -140,8 +142,7 @@ class _Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        watchdog = Watchdog(self._settings.patience)
-        watchdog.start()
+        self._watchdog.start()
         app.finalize()
         await app.start()
         log.info(
@@ -153,14 +154,14 @@ class _Worker:
         work: set[asyncio.Task[object]] = {
             asyncio.create_task(processor.run(), name="processor"),
             asyncio.create_task(reporter.run(), name="reporter"),
-            asyncio.create_task(watchdog.beat(), name="watchdog"),
+            asyncio.create_task(self._watchdog.beat(), name="watchdog"),
             asyncio.create_task(app.wait_until_stopped(), name="faust"),
             asyncio.create_task(stop.wait(), name="signal"),
         }
         done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
         code = 0 if stop.is_set() else 1
         _leave_within(STOP_WITHIN, code)
-        watchdog.stop()
+        self._watchdog.stop()
         for task in done:
             if code:
                 _tell(task, app.crash_reason)

@@ -5,6 +5,7 @@ Kafka's side is a stand-in that says what a test wants; `tests/integration` and 
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -77,6 +78,7 @@ def reporter(log: Log, table: Table) -> Reporter:
         topic_ids=dict,
         bound=60,
         patience=1,
+        clock=time.monotonic,
     )
 
 

@@ -1,11 +1,11 @@
-"""A worker whose event loop hangs ends by itself, and its log says where every thread stood."""
+"""A worker whose event loop hangs ends by itself and says where every thread stood; one that was stopped goes on."""
 
 import subprocess
 import sys
 import time
 
 PROGRAM = """
-import asyncio, sys, time
+import asyncio, os, signal, subprocess, sys, time
 from pipeline.watchdog import Watchdog
 
 async def main():
@@ -16,6 +16,13 @@ async def main():
     print("lives", flush=True)
     if sys.argv[1] == "hang":
         stuck_in_here()
+    if sys.argv[1] == "stop":
+        counted, passed = watchdog.clock(), time.monotonic()
+        subprocess.Popen(["sh", "-c", f"sleep 5; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
+        print(time.monotonic() - passed, watchdog.clock() - counted)
+        await asyncio.sleep(1)
+        print(time.monotonic() - passed, watchdog.clock() - counted)
     watchdog.stop()
 
 def stuck_in_here():
@@ -44,3 +51,11 @@ def test_a_hanging_event_loop_ends_the_process_with_all_stacks() -> None:
 def test_a_loop_that_turns_is_left_alone() -> None:
     code, out, _, _ = run("calm")
     assert code == 0 and "lives" in out
+
+
+def test_seconds_in_which_the_process_was_stopped_do_not_count() -> None:
+    code, out, _, _ = run("stop")
+    assert code == 0
+    for line in out.splitlines()[1:]:
+        passed, counted = map(float, line.split())
+        assert passed > 4.5 and counted < 3.5
