@@ -14,7 +14,7 @@ _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^\s:/,]+):(\d{1,5})$")
 class PipelineSettings(BaseSettings):
     """Which broker, which topics, how large a micro-batch and how long to try."""
 
-    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_PIPELINE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="NEWSQUAKE_PIPELINE_", env_parse_none_str="none", extra="ignore")
 
     broker: str = Field(default="127.0.0.1:9092", description="host:port, several separated by commas")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
