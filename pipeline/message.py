@@ -78,16 +78,7 @@ def decode(value: bytes | None, *, now: datetime) -> Message:
 
 def validate(message: Message, *, now: datetime) -> Message:
     """The checks that types cannot express: time within bounds, no null character, some text. UTC comes back."""
-    try:
-        published_at = message.published_at.astimezone(UTC)
-    except OverflowError:
-        raise InvalidMessage(Reason.BAD_TIME, "published_at is out of range") from None
-    if published_at > now + AHEAD:
-        raise InvalidMessage(
-            Reason.BAD_TIME, f"published_at {published_at:%Y-%m-%dT%H:%M:%SZ} is more than 24 h ahead of now"
-        )
-    if published_at < EARLIEST:
-        raise InvalidMessage(Reason.BAD_TIME, "published_at is before 1970")
+    published_at = validate_time(message.published_at, now=now)
     if not message.text.strip():
         raise InvalidMessage(Reason.INVALID, "text is blank")
     for name in ("id", "source", "text", "title", "url", "author", "lang"):
@@ -96,6 +87,21 @@ def validate(message: Message, *, now: datetime) -> Message:
     if any("\0" in entity for entity in message.entities):
         raise InvalidMessage(Reason.INVALID, "entities hold a null character")
     return msgspec.structs.replace(message, published_at=published_at)
+
+
+def validate_time(published_at: datetime, *, now: datetime) -> datetime:
+    """`published_at` in UTC; raises `InvalidMessage` where it is before 1970 or more than 24 h ahead of `now`."""
+    try:
+        published_at = published_at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidMessage(Reason.BAD_TIME, "published_at is out of range") from None
+    if published_at > now + AHEAD:
+        raise InvalidMessage(
+            Reason.BAD_TIME, f"published_at {published_at:%Y-%m-%dT%H:%M:%SZ} is more than 24 h ahead of now"
+        )
+    if published_at < EARLIEST:
+        raise InvalidMessage(Reason.BAD_TIME, "published_at is before 1970")
+    return published_at
 
 
 def encode(message: Message) -> bytes:

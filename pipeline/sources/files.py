@@ -3,13 +3,15 @@
 Columns are the wire format's. Beyond them: `ts` is taken for `published_at`, `stream` chooses the stream where the
 caller does not, a missing `id` becomes a hash of the content, a missing `source` the caller's default. Rows whose
 `ts_precision` is `day` carry a date and no time: they are spread over their day by a hash of their identity, so a
-replay does not see a whole day's news at midnight.
+replay does not see a whole day's news at midnight. Rows of a time that no message may have are bad ones: ordering and
+pacing go by the times of the rest.
 """
 
 import csv
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import InvalidMessage, InvalidSource
-from pipeline.message import Message
+from pipeline.message import Message, validate_time
 from pipeline.settings import Stream
 
 _FIELDS = frozenset(Message.__struct_fields__)
@@ -55,15 +57,14 @@ def open_file(path: Path) -> Iterator[tuple[Content, io.BufferedReader]]:
 def read_rows(content: Content, *, name: str, stream: Stream | None = None, source: str | None = None) -> Iterator[Row]:
     """Every row of a JSONL or CSV file (told by `name`, else by its first character), in file order."""
     suffixes = {suffix.lower() for suffix in Path(name).suffixes}
-    tabular = ".csv" in suffixes or (not suffixes & {".jsonl", ".ndjson", ".json"} and content.peek(1)[:1] != b"{")
-    pairs = _csv(content) if tabular else _jsonl(content)
     try:
-        for line, fields in pairs:
+        tabular = ".csv" in suffixes or (not suffixes & {".jsonl", ".ndjson", ".json"} and content.peek(1)[:1] != b"{")
+        for line, fields in _csv(content) if tabular else _jsonl(content):
             if isinstance(fields, str):
                 yield Row(line, error=fields)
             else:
-                yield _row(line, fields, stream, source)
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+                yield _row(line, fields, stream, source, now=datetime.now(UTC))
+    except (EOFError, OSError, zlib.error) as error:
         raise InvalidSource(f"{name} is damaged: {error}") from error
 
 
@@ -102,7 +103,7 @@ def _csv(content: Content) -> Iterator[tuple[int, dict[str, Any] | str]]:
         text.detach()  # the content is its opener's to close
 
 
-def _row(line: int, fields: dict[str, Any], stream: Stream | None, source: str | None) -> Row:
+def _row(line: int, fields: dict[str, Any], stream: Stream | None, source: str | None, *, now: datetime) -> Row:
     wire = {name: value for name, value in fields.items() if name in _FIELDS and value is not None}
     if "published_at" not in wire and "ts" in fields:
         wire["published_at"] = fields["ts"]
@@ -117,6 +118,7 @@ def _row(line: int, fields: dict[str, Any], stream: Stream | None, source: str |
         message = msgspec.convert(wire, Message)
         if fields.get("ts_precision") == "day":
             message = _spread(message)
+        validate_time(message.published_at, now=now)
     except (msgspec.ValidationError, InvalidMessage, OverflowError) as error:
         return Row(line, error=str(error))
     return Row(line, message=message, stream=chosen)

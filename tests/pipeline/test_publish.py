@@ -63,6 +63,20 @@ def test_rows_are_paced_by_event_time(settings: PipelineSettings, tmp_path: Path
     assert 0.9 < time.monotonic() - began < 5
 
 
+def test_a_row_of_an_impossible_time_is_not_waited_for(settings: PipelineSettings, tmp_path: Path) -> None:
+    path = rows_file(tmp_path / "rows.jsonl", 3)
+    lines = path.read_text("utf-8").splitlines()
+    early, late = (
+        json.dumps({**json.loads(lines[0]), "published_at": at})
+        for at in ("0001-01-01T00:00:00Z", "2999-01-01T00:00:00Z")
+    )
+    path.write_text("\n".join([early, *lines, late]), "utf-8")
+    began = time.monotonic()
+    report = publish_file(settings, path, speed=240)
+    assert time.monotonic() - began < 5
+    assert (report.delivered, [line for line, _ in report.rejections]) == (3, [1, 5])
+
+
 def test_a_stop_ends_the_pacing_and_what_was_sent_is_counted(settings: PipelineSettings, tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()

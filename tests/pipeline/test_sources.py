@@ -59,15 +59,28 @@ def test_csv_rows_that_are_not_utf8_are_rejected_alone() -> None:
     assert bad.error == "not UTF-8" and good.message
 
 
-def test_gzip_is_told_by_its_content_and_damage_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl.gz"
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "noname"])
+def test_gzip_is_told_by_its_content_and_damage_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     packed = gzip.compress(json.dumps(GOOD).encode())
     path.write_bytes(packed)
     with open_file(path) as (content, _):
-        assert next(iter(read_rows(content, name=path.name, stream="news"))).message
-    path.write_bytes(packed[:-12])
-    with open_file(path) as (content, _), pytest.raises(InvalidSource, match="damaged"):
-        list(read_rows(content, name=path.name, stream="news"))
+        assert next(iter(read_rows(content, name=name, stream="news"))).message
+    for damaged in (packed[:-12], packed[:12], packed[:10] + b"\xff" * len(packed)):
+        path.write_bytes(damaged)
+        with open_file(path) as (content, _), pytest.raises(InvalidSource, match="damaged"):
+            list(read_rows(content, name=name, stream="news"))
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+08:00", "1969-12-31T23:59:59Z", "2999-01-01T00:00:00Z", "9999-12-31T12:00:00Z"]
+)
+def test_a_row_of_a_time_that_no_message_may_have_is_rejected_and_the_rest_stays_in_order(time: str) -> None:
+    times = ["2026-03-10T05:00:00Z", time, "2026-03-10T04:00:00Z"]
+    content = "\n".join(json.dumps({**GOOD, "published_at": at}) for at in times)
+    found = list(in_time_order(rows(content, stream="news")))
+    assert [row.line for row in found] == [2, 3, 1]
+    assert "published_at" in (found[0].error or "")
 
 
 def test_rows_that_know_only_their_day_are_spread_over_it_and_come_out_in_order() -> None:
