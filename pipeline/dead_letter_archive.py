@@ -19,6 +19,7 @@ from kafka.structs import TopicPartition
 from pipeline.dead_letters import NULL_KEY, REPLAYED, DeadLetter
 from pipeline.errors import BrokerUnreachable, DeadLetterMissing, TopicsMissing
 from pipeline.reasons import Reason
+from pipeline.records import read_any_header
 from pipeline.settings import PipelineSettings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +90,7 @@ class Archive:
     def __init__(self, settings: PipelineSettings, *, check_crcs: bool = True) -> None:
         self._settings = settings
         self._topic = settings.dead_letter_topic
+        read_any_header()
         try:
             self._consumer: Any = KafkaConsumer(
                 **settings.client_options(),

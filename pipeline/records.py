@@ -1,8 +1,8 @@
 """Kafka's record batches, read so that no header name can stop a partition.
 
-aiokafka decodes header names as UTF-8 and fails on a batch that holds another one, again each time the batch is
-fetched; anyone who may write to the topic could so stop it for good. Such a batch, and no other, is read once more
-with `\\xff` in place of what is not UTF-8: what matters is the record, and no name that Newsquake knows looks so.
+aiokafka and kafka-python decode header names as UTF-8 and fail on a batch that holds another one, again each time the
+batch is fetched; anyone who may write to the topic could so stop it for good. Such a batch, and no other, is read once
+more with `\\xff` in place of what is not UTF-8: what matters is the record, and no name that Newsquake knows looks so.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
+from kafka.record import memory_records
+from kafka.record.default_records import DefaultRecordBatch
 
 
 class _Lenient(bytearray):
@@ -62,6 +64,21 @@ class _Records:
         return None if batch is None or raw is None else _Batch(batch, raw)
 
 
+class _PythonBatch(DefaultRecordBatch):  # type: ignore[misc]
+    """One batch of kafka-python's, which stays at the beginning of a record that it cannot read."""
+
+    __slots__ = ()
+    _buffer: Any
+
+    def _read_msg(self) -> Any:
+        try:
+            return super()._read_msg()
+        except UnicodeDecodeError:
+            self._buffer = _Lenient(self._buffer)
+            return super()._read_msg()
+
+
 def read_any_header() -> None:
-    """Let every consumer of this process read batches so."""
+    """Let every consumer of this process read batches so, aiokafka's and kafka-python's."""
     fetcher.MemoryRecords = _Records
+    memory_records.DefaultRecordBatch = _PythonBatch

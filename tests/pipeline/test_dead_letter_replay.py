@@ -13,6 +13,7 @@ from pipeline.dead_letter_replay import ReplayReport, Sender, replay
 from pipeline.dead_letters import LARGEST_LETTER, DeadLetter
 from pipeline.reasons import Reason
 from pipeline.settings import PipelineSettings
+from tests.integration.conftest import HeaderNoUtf8
 from tests.pipeline.letters import FIELDS, NOW, entries, letter, records, send, send_back, valid
 
 
@@ -98,6 +99,7 @@ def test_records_of_others_are_listed_and_never_sent(settings: PipelineSettings)
     strange: list[list[tuple[str, bytes]]] = [
         [],
         [("reason", b"\xff"), ("topic", b"\xff"), ("partition", b"x"), ("offset", b"")],
+        [(HeaderNoUtf8("name"), b"x")],
         [("reason", b"of-tomorrow"), ("topic", settings.news_topic.encode()), ("partition", b"0"), ("offset", b"5")],
     ]
     for headers in strange:
@@ -105,5 +107,5 @@ def test_records_of_others_are_listed_and_never_sent(settings: PipelineSettings)
     producer.send(settings.dead_letter_topic, value=b"nonsense", headers=[("marker", b"replayed")])
     producer.flush()
     producer.close()
-    assert [(entry.reason, entry.source) for entry in entries(settings)] == [(None, None)] * 3
-    assert send_back(settings) == ReplayReport(elsewhere=2, still_invalid=1)
+    assert [(entry.reason, entry.source) for entry in entries(settings)] == [(None, None)] * 4
+    assert send_back(settings) == ReplayReport(elsewhere=3, still_invalid=1)
