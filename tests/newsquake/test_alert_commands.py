@@ -180,7 +180,7 @@ def test_people_get_tables(database: Engine, storage_settings: StorageSettings, 
     for command, shown in (
         (("list",), ("1 alerts", "acknowledged", "[red]ana")),
         (("silences",), ("1 silences", "topic debt", "holds", "[red]auction")),
-        (("rules", "list"), ("1 rules", "default", "built in", "0.44")),
+        (("rules", "list"), ("1 rules", "default", "built in", "1.7")),
         (("test", "default", "--since", "2d"), ("rule default: 1 alerts from", "financials", "at once")),
         (("ack", "1"), ("alert 1 is already acknowledged by [red]ana",)),
         (("unsilence", "1"), ("silence 1 is lifted",)),
