@@ -140,8 +140,13 @@ class _Worker:
     async def _work(self, app: AppT, processor: Processor, reporter: Reporter) -> int:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
+
+        def leave() -> None:
+            stop.set()
+            _leave_within(STOP_WITHIN, 0)  # from now on: joining the group may take longer, and has nothing to lose
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, leave)
         self._watchdog.start()
         app.finalize()
         await app.start()

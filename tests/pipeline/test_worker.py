@@ -1,7 +1,11 @@
 """The worker's parts at work together, without a broker that answers."""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,29 @@ def test_dead_letters_that_cannot_be_read_in_time_hold_up_no_deal(monkeypatch: p
     with structlog.testing.capture_logs() as logs, socket.create_server(("127.0.0.1", 0)) as silent:
         assert asyncio.run(scenario(silent.getsockname()[1])) < 2
     assert [(entry["event"], entry["error"]) for entry in logs] == [("dead_letters_not_read", "not within 0 s")]
+
+
+_STARTING = """
+import asyncio, sys
+from pipeline.settings import PipelineSettings
+from tests.pipeline.test_worker import made
+sys.exit(asyncio.run(made(PipelineSettings(broker=sys.argv[1])).run()))
+"""
+
+
+def test_a_worker_that_is_still_joining_leaves_within_ten_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = [sys.executable, "-c", _STARTING, f"127.0.0.1:{silent.getsockname()[1]}"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            try:
+                assert process.wait(12) == 0
+            finally:
+                process.kill()
+                connection.close()
 
 
 def test_partitions_that_moved_away_leave_no_figures_behind(tmp_path: Path) -> None:
