@@ -26,8 +26,9 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(minutes=30)
-# Sessions that ask nothing for half a minute are ended, and a mail to twenty people takes longer.
-_MAY_TAKE = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+# Sessions that ask nothing for half a minute are ended, and a mail to twenty people takes longer. No more than that: a
+# scheduler that freezes while it sends holds what follows for that alert and channel as long.
+_MAY_TAKE = text("SET LOCAL idle_in_transaction_session_timeout = '2min'")
 
 
 @dataclass(frozen=True, slots=True)

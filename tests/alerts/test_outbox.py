@@ -182,7 +182,7 @@ def test_a_session_may_wait_longer_for_a_channel_than_for_anything_else(database
 
     enqueue(database, "asking")
     deliver(database, {"asking": Asking()}, AlertsSettings(), NOW)
-    assert found == ["30s", "SET LOCAL idle_in_transaction_session_timeout = '10min'"]
+    assert found == ["30s", "SET LOCAL idle_in_transaction_session_timeout = '2min'"]
 
 
 @pytest.mark.integration
