@@ -38,7 +38,10 @@ class Member:
 
 @dataclass(slots=True)
 class Episode:
-    """One row of `alerts`. `peak` is the most negatives that one of its windows held, copies included."""
+    """One row of `alerts`. `peak` is the most negatives that one of its windows held, copies included.
+
+    `peak_window` is that window's length in minutes.
+    """
 
     alert_id: int | None
     topic: str
@@ -56,6 +59,7 @@ class Episode:
     sources: int
     contents: int
     peak: int
+    peak_window: int
     members: list[Member] = field(default_factory=list)
     reasons: dict[str, Any] = field(default_factory=dict)
     entity: str = ALL
@@ -144,7 +148,8 @@ def step(
     changes = _join(book, episode, minute, fires, examine, settings)
     if any(member.series in high for member in episode.members):
         episode.last_seen_at = minute
-        episode.peak = max(episode.peak, peak)
+        if peak > episode.peak:
+            episode.peak, episode.peak_window = peak, max(settings.windows)
     changes += _worsen(episode, minute, fires, examine, settings)
     if minute - episode.last_seen_at >= timedelta(minutes=settings.resolve_after_minutes):
         episode.resolved_at = minute
@@ -186,8 +191,8 @@ def _clearly_worse(old: Episode, confirmed: Confirmed, settings: AlertsSettings)
     """The peak of a window of days is no measure for one of minutes: it is held to the peak's part in its time."""
     if old.severity != "critical" and critical(confirmed, settings):
         return True
-    comparable = max(confirmed.spike.window, *settings.windows) / max(old.window, *settings.windows)
-    return confirmed.evidence.effective >= _CLEARLY_WORSE * old.peak * min(comparable, 1.0)
+    part = max(confirmed.spike.window, *settings.windows) / max(old.peak_window, *settings.windows)
+    return confirmed.evidence.effective >= _CLEARLY_WORSE * old.peak * min(part, 1.0)
 
 
 def _told_elsewhere(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
@@ -273,6 +278,7 @@ def _episode(book: Book, confirmed: Confirmed, is_critical: bool) -> Episode:
         sources=evidence.sources,
         contents=evidence.contents,
         peak=spike.observed,
+        peak_window=spike.window,
         members=[Member(spike.series, spike.minute)],
         reasons=reasons(confirmed, book.part),
         entity=spike.series.entity,

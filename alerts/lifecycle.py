@@ -121,9 +121,8 @@ def due(standing: Standing, telling: Telling) -> list[Due]:
     if silence is not None or _held(standing, rule, _quiet(standing, rule, now)):
         return steps
     fresh = standing.calm < CALM and (max_age is None or now - standing.last_seen_at <= max_age)
-    if standing.owed_since is not None:
-        if fresh:
-            steps.append(Due("released", f"held back since {_minute(standing.owed_since)}"))
+    if standing.owed_since is not None and fresh:
+        steps.append(Due("released", f"held back since {_minute(standing.owed_since)}"))
     if standing.state == "acknowledged":
         return steps
     if standing.owed_since is None and fresh and _repeats(standing, rule, now):

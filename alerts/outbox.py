@@ -45,7 +45,7 @@ def deliver(engine: Engine, channels: Mapping[str, Channel], settings: AlertsSet
     broken: set[str] = set()
     for _ in range(settings.delivery_batch):
         with engine.begin() as connection:
-            claimed = _claim(connection, broken, now)
+            claimed = _claim(connection, broken, settings.delivery_attempts, now)
         if claimed is None:
             break
         with engine.begin() as connection:
@@ -60,15 +60,21 @@ def pause(attempts: int) -> timedelta:
     return min(_FIRST_PAUSE * (1 << min(attempts - 1, 10)), _LONGEST_PAUSE)
 
 
-def _claim(connection: Connection, broken: set[str], now: datetime) -> int | None:
-    """Count a try of the next due notification, as if it had failed; its number, or None where there is none."""
-    row = connection.execute(_next(broken, now)).one_or_none()
-    if row is None:
-        return None
-    attempts, table = row.attempts + 1, notifications.c
-    claimed = update(notifications).where(table.notification_id == row.notification_id)
-    connection.execute(claimed.values(attempts=attempts, next_attempt_at=now + pause(attempts)))
-    return int(row.notification_id)
+def _claim(connection: Connection, broken: set[str], most: int, now: datetime) -> int | None:
+    """Count a try of the next due notification, as if it had failed; its number, or None where there is none.
+
+    What has had as many as `most` tries, the last of which never came back, has failed.
+    """
+    while (row := connection.execute(_next(broken, now)).one_or_none()) is not None:
+        own, attempts = notifications.c.notification_id == row.notification_id, row.attempts + 1
+        if attempts <= most:
+            values = {"attempts": attempts, "next_attempt_at": now + pause(attempts)}
+            connection.execute(update(notifications).where(own).values(values))
+            return int(row.notification_id)
+        reason = row.last_error or "the last try never came back"
+        connection.execute(update(notifications).where(own).values(state="failed", last_error=reason))
+        log.warning("notification_failed", channel=row.channel, attempts=row.attempts, final=True, reason=reason)
+    return None
 
 
 def _deliver_one(

@@ -162,6 +162,7 @@ def episode_of(row: Row[Any]) -> Episode:
         sources=row.sources,
         contents=row.contents,
         peak=int(reasons.pop("peak", row.observed)),
+        peak_window=int(reasons.pop("peak_window", row.window_minutes)),
         members=members,
         reasons=reasons,
         entity=row.entity,
@@ -250,7 +251,7 @@ def _save_episode(connection: Connection, episode: Episode, telling: Telling) ->
         "sources": episode.sources,
         "contents": episode.contents,
         "members": [{**member.series._asdict(), "since": _iso(member.since)} for member in episode.members],
-        "reasons": {**episode.reasons, "peak": episode.peak},
+        "reasons": {**episode.reasons, "peak": episode.peak, "peak_window": episode.peak_window},
     }
     if episode.resolved_at is not None:
         values |= {"state": "resolved", "owed_since": None}

@@ -7,7 +7,7 @@ workers' reports, so that quiet streams settle too.
 History that is published faster than it happened needs more: a message that is a second under way may be hours of
 event time late. There, partitions that are read to their end hold the watermark too, with a generous allowance, until
 all of them have been quiet for some seconds; then everything stored is settled. A live stream that falls quiet for the
-night looks alike: there event time runs on for as long as it takes to tell that what was high is over.
+night looks alike: there event time runs on for some hours, in which what was high is told to be over.
 """
 
 from collections.abc import Sequence
@@ -66,9 +66,10 @@ def settled_until(
     if replay or newest < now - max_age:
         if not waiting and all(_idle(row) >= QUIET for row in known):
             settled = floor_minute(min(newest, now)) + MINUTE
-            live = [] if replay else [row for row in known if _was_live(row, max_age)]
-            ran_on = [floor_minute(min(_reach(row), newest + RUNS_ON, now) - max_lateness) for row in live]
-            return max([settled, *ran_on])
+            reach = [_reach(row) for row in known if row.event_time == newest and _was_live(row, max_age)]
+            if replay or not reach:
+                return settled
+            return max(settled, floor_minute(min(*reach, newest + RUNS_ON, now) - max_lateness))
         reached = min(row.event_time for row in known if row.event_time is not None)
         return floor_minute(min(reached, now) - HISTORY_LATENESS)
     reached = min(waiting) if waiting else max(map(_reach, known))

@@ -16,8 +16,9 @@ from pydantic import SecretStr
 from alerts.errors import ChannelFailed, InvalidChannel
 from alerts.message import Message
 
-_CALLS = re.compile(r"<(?=/?at\b|[@#!])|@(?=(?:everyone|here|channel|all)\b)|(?<!\w)@(?=[\w*])", re.IGNORECASE)
-_HIDES = re.compile(r"\](?=[(\[])")
+_ACTS = re.compile(
+    r"<(?=/?at\b|[@#!])|@(?=(?:everyone|here|channel|all)\b)|(?<![\w/])@(?=[\w*])|\](?=[(\[])", re.IGNORECASE
+)
 _JOINER = "\u2060"  # takes no room, and makes a word of the sign and what follows
 _JOINS_LINES = ("workflow", "workflows")
 
@@ -60,7 +61,7 @@ class AppriseChannel:
 
 def _disarmed(text: str) -> str:
     """Without what services take for a call to people or to everyone, or for a link behind other words."""
-    return _HIDES.sub(rf"\g<0>{_JOINER}", _CALLS.sub(rf"\g<0>{_JOINER}", text))
+    return _ACTS.sub(rf"\g<0>{_JOINER}", text)
 
 
 def scheme(url: str) -> str:

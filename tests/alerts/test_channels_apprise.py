@@ -150,13 +150,14 @@ def test_chats_show_every_line_as_it_is_and_call_nobody(
 ) -> None:
     strangers = '<at user_id="all">all</at> @everyone @ALL <!channel> <@U123> <#C1> @ana @**all**'
     lines = ["*spike* _in_ `debt` & [more](https://a.example/x_y?a=1&b=2)", "1. 债务：负面 12 条", "a@all.example"]
+    lines.append("https://a.example/@ana/1")
     AppriseChannel("apprise:1", SecretStr(url)).send(replace(message(), body="\n".join([*lines, strangers])))
     [(_, _, body)] = everywhere.got
     title, *told = read(json.loads(body)).replace("\r", "").split("\n")
     assert title == "Newsquake: spike"
     assert [line.replace("\u2060", "") for line in told] == [*lines, strangers]
     assert re.search(r"<at|@everyone|@all\b(?!\.)|<[!@#]|@ana|@\*", told[-1], re.IGNORECASE) is None
-    assert "](" not in told[0]
+    assert "](" not in told[0] and told[3] == lines[3]
 
 
 @pytest.mark.parametrize("status", [0, 400, 429, 500])

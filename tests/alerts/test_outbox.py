@@ -153,7 +153,8 @@ class Ending(Recorder):
     def send(self, message: Message) -> None:
         super().send(message)
         with self._engine.connect() as other:
-            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            ended += " WHERE state = 'idle in transaction' AND datname = current_database()"
             other.execute(text(ended))
 
 
@@ -167,6 +168,8 @@ def test_a_try_that_never_comes_back_is_counted_and_holds_up_nobody(database: En
         deliver(database, channels, AlertsSettings(), NOW)
     assert deliver(database, channels, AlertsSettings(), NOW) == Delivered(1, 0)
     assert (rows(database, "slow"), console.got) == ([("pending", 1, None)], ["title 0"])
+    deliver(database, channels, AlertsSettings(delivery_attempts=1), NOW + pause(1))
+    assert rows(database, "slow") == [("failed", 1, "the last try never came back")]
 
 
 @pytest.mark.integration
@@ -177,7 +180,8 @@ def test_a_session_may_wait_longer_for_a_channel_than_for_anything_else(database
         def send(self, message: Message) -> None:
             with database.connect() as other:
                 found.append(str(other.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()))
-                asked = text("SELECT query FROM pg_stat_activity WHERE state = 'idle in transaction'")
+                idle = "state = 'idle in transaction' AND datname = current_database()"
+                asked = text(f"SELECT query FROM pg_stat_activity WHERE {idle}")
                 found.append(str(other.execute(asked).scalars().first()))
 
     enqueue(database, "asking")

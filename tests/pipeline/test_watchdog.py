@@ -58,4 +58,4 @@ def test_seconds_in_which_the_process_was_stopped_do_not_count() -> None:
     assert code == 0
     for line in out.splitlines()[1:]:
         passed, counted = map(float, line.split())
-        assert passed > 4.5 and counted < 3.5
+        assert passed > 4.5 and passed - counted > 2.5

@@ -59,17 +59,20 @@ def test_whoever_may_not_upgrade_or_look_is_told_so(
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'scores'::regclass"
 
 
-def test_an_upgrade_that_loses_a_deadlock_is_tried_again(database: Engine) -> None:
+def test_an_upgrade_that_loses_a_deadlock_is_tried_again(database: Engine, storage_settings: StorageSettings) -> None:
     migrate.downgrade(database, "0008")
+    url = make_url(storage_settings.url.get_secret_value()).update_query_dict({"options": "-c deadlock_timeout=4s"})
+    slow = open_engine(StorageSettings(url=SecretStr(url.render_as_string(hide_password=False))))
     with ThreadPoolExecutor(1) as pool, database.connect() as worker:
         worker.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # so that the other side is the one that loses
         worker.execute(text("LOCK TABLE scores IN ROW EXCLUSIVE MODE"))
-        upgraded = pool.submit(migrate.upgrade, database)
+        upgraded = pool.submit(migrate.upgrade, slow)
         while not upgraded.done() and not value(database, WAITING):
             time.sleep(0.01)
         worker.execute(text("LOCK TABLE sentiment_minute IN ROW EXCLUSIVE MODE"))
         worker.rollback()
         upgraded.result(30)
+    slow.dispose()
     assert migrate.check(database) == migrate.head()
 
 
