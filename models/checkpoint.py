@@ -53,7 +53,7 @@ class Checkpoint:
     config: NetworkConfig
     tokenizer: Tokenizer
     model_id: str
-    """The folder's name and eight hexadecimal digits over what decides the scores: other weights, another id."""
+    """The folder's name and eight hexadecimal digits over what decides the scores: weights, settings, tokenizer."""
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Read the weights, by their names in `GPT2Monitor`.
@@ -73,7 +73,8 @@ def read_checkpoint(name: str) -> Checkpoint:
     folder = _folder(name)
     config = _config(folder, name)
     require_classes(config.sentiments, config.topics, name)
-    digest, shapes = hashlib.blake2b(_scoring(config), digest_size=4), {}
+    scoring = msgspec.json.encode(msgspec.structs.replace(config, abstain_below=0.0))  # which is judged afterwards
+    digest, shapes = hashlib.blake2b(scoring, digest_size=4), {}
     for key, value in _weights(folder, name):
         shapes[key] = value.shape
         digest.update(key.encode())
@@ -81,6 +82,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     require_shapes(config, shapes, name)
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        digest.update((folder / "tokenizer.json").read_bytes())
     except Exception as error:  # the Rust library raises nothing narrower
         raise CheckpointError(f"checkpoint {name!r} has no usable tokenizer: add its tokenizer.json") from error
     require_vocabulary(tokenizer.get_vocab(), config.vocab_size, name)
@@ -180,12 +182,6 @@ def _config(folder: Path, name: str) -> NetworkConfig:
             "fine-tune it first with `newsquake model train --base`"
         )
     return config
-
-
-def _scoring(config: NetworkConfig) -> bytes:
-    """What of the configuration decides the scores, besides the weights' shapes."""
-    scoring = f"{config.sentiment_temperature} {config.topic_temperature}"
-    return (scoring + (repr(list(config.topics)) if config.topics != TOPICS else "")).encode()
 
 
 def _single(value: NDArray[Any]) -> NDArray[np.float32]:

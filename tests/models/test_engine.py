@@ -1,10 +1,12 @@
 """The resident engine with the shipped checkpoint."""
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 
+from models.checkpoint import read_checkpoint
 from models.engine import Engine
 from models.errors import CheckpointError, SettingsError
 from models.labels import SENTIMENTS, TOPICS
@@ -91,6 +93,27 @@ def test_the_model_id_names_folder_and_weights(shipped_engine: Engine) -> None:
     assert len(digits) == 8
     assert int(digits, 16) >= 0
     assert Engine.load(ModelsSettings()).model_id == shipped_engine.model_id
+
+
+def test_whatever_decides_the_scores_is_in_the_model_id(tmp_path: Path) -> None:
+    shipped, folder = Path(ModelsSettings().checkpoint), tmp_path / "default"
+    folder.mkdir()
+    for path in shipped.glob("*.safetensors"):
+        (folder / path.name).symlink_to(path.resolve())
+    config, tokenizer = (shipped / "config.json").read_text("utf-8"), (shipped / "tokenizer.json").read_text("utf-8")
+
+    def model_id(config: str = config, tokenizer: str = tokenizer) -> str:
+        (folder / "config.json").write_text(config, "utf-8")
+        (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+        return read_checkpoint(str(folder)).model_id
+
+    own = model_id()
+    assert own == read_checkpoint(str(shipped)).model_id
+    changed = json.loads(config)
+    assert model_id(json.dumps(changed | {"abstain_below": 0.9})) == own
+    others = [model_id(json.dumps(changed | {"activation_function": "relu"})), model_id(tokenizer=tokenizer + "\n")]
+    others.append(model_id(json.dumps(changed | {"sentiment_temperature": 3.0})))
+    assert len({own, *others}) == 4
 
 
 def test_warm_up_leaves_nothing_in_the_cache() -> None:
