@@ -2,13 +2,8 @@
 
 While an episode is open every other series that starts to fire joins it: a bank run that shows in comments, in
 headlines and in all topics together is one episode. It ends once all its series have been calm for
-`resolve_after_minutes`; a run that dips for half an hour goes on. In the `cooldown_minutes` after that, its topics (and
-all topics together) open a new one only if they are clearly worse: critical after a warning, or half as many negatives
-again as at the old peak, of which a shorter window need show its part only.
-
-Each rule has a book of its own. An episode of one rule inhibits all topics together under the rules after it: what is
-told of a topic is not told again of the sum that the topic is part of. Nor is it told again of a name, where most of
-what is said about the name is of that topic, unless the name's alert is the graver one.
+`resolve_after_minutes`; a run that dips for half an hour goes on. What holds the next one back is decided by
+`alerts.inhibition`. Each rule has a book of its own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +13,13 @@ from typing import Any, Literal
 
 from alerts.assess import Spike
 from alerts.evidence import Confirmed, critical
+from alerts.inhibition import may_open, told_elsewhere
 from alerts.reasons import reasons
 from alerts.series import ALL, EVERYTHING, Part, Series
 from alerts.settings import AlertsSettings
 
 Kind = Literal["fired", "joined", "worsened", "resolved", "released", "repeated", "escalated"]
 Examine = Callable[[Spike], Confirmed | None]
-
-_CLEARLY_WORSE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,52 +159,12 @@ def _open(
     """Open an episode with the strongest confirmed spike; the minute's other spikes join it without a message."""
     for index, spike in enumerate(fires):
         confirmed = examine(spike)
-        if confirmed is not None and _may_open(book, confirmed, minute, settings):
+        if confirmed is not None and may_open(book, confirmed, minute, settings):
             episode = book.current = _episode(book, confirmed, critical(confirmed, settings))
             joined = _join(book, episode, minute, fires[index + 1 :], examine, settings)
             fired = Change("fired", minute, episode, True, _detail(episode, confirmed))
             return [fired, *(replace(change, notify=False) for change in joined)]
     return []
-
-
-def _may_open(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
-    """Whether no episode that ended within the cool-down stands in the way, nor one of a rule before this one."""
-    cooldown = timedelta(minutes=settings.cooldown_minutes)
-    if _told_elsewhere(book, confirmed, minute, settings):
-        return False
-    for old in book.ended:
-        if old.resolved_at is None or minute - old.resolved_at >= cooldown:
-            continue
-        same = confirmed.series.about in old.subjects or confirmed.series.whole or old.leading.whole
-        if same and not _clearly_worse(old, confirmed, settings):
-            return False
-    return True
-
-
-def _clearly_worse(old: Episode, confirmed: Confirmed, settings: AlertsSettings) -> bool:
-    """The peak of a window of days is no measure for one of minutes: it is held to the peak's part in its time."""
-    if old.severity != "critical" and critical(confirmed, settings):
-        return True
-    part = max(confirmed.spike.window, *settings.windows) / max(old.peak_window, *settings.windows)
-    return confirmed.evidence.effective >= _CLEARLY_WORSE * old.peak * min(part, 1.0)
-
-
-def _told_elsewhere(book: Book, confirmed: Confirmed, minute: datetime, settings: AlertsSettings) -> bool:
-    """Whether an episode of a rule before this one tells of it already."""
-    cooldown = timedelta(minutes=settings.cooldown_minutes)
-    return any(
-        other.opened_at <= minute
-        and (other.resolved_at is None or minute < other.resolved_at + cooldown)
-        and _tells_of(other, confirmed, settings)
-        for other in book.others
-    )
-
-
-def _tells_of(other: Episode, confirmed: Confirmed, settings: AlertsSettings) -> bool:
-    if confirmed.series.entity == ALL:
-        return confirmed.series.whole
-    lesser = other.severity == "critical" or not critical(confirmed, settings)
-    return lesser and confirmed.evidence.mostly_of(other.topics)
 
 
 def _join(
@@ -233,7 +187,7 @@ def _join(
             episode.last_seen_at = minute
             if new and episode.leading.whole:
                 episode.topic, episode.stream, episode.entity = spike.series
-            worth = new and not _told_elsewhere(book, confirmed, minute, settings)
+            worth = new and not told_elsewhere(book, confirmed, minute, settings)
             changes.append(Change("joined", minute, episode, worth, _detail(episode, confirmed)))
     return changes
 
