@@ -65,8 +65,11 @@ class Upkeep:
             return
         keep_keys = None if keys is None else timedelta(days=keys)
         done = apply_retention(self.engine, keep=timedelta(days=days), keep_keys=keep_keys, now=self.clock())
-        if done.days or done.keys:
-            log.info("retention_applied", days=len(done.days), before=str(done.before), keys=done.keys)
+        early = done.documents_before_2000
+        if done.days or done.keys or early:
+            log.info(
+                "retention_applied", days=len(done.days), before=str(done.before), keys=done.keys, before_2000=early
+            )
 
     def _run(self, what: str, work: Callable[[], None]) -> None:
         if self.stop.is_set():
